@@ -1,0 +1,56 @@
+# incsh: `make help` lists the targets.
+# == Settings you may change ==================================================
+CC        ?= cc
+OPT       ?= -O3
+DEBUG     ?= 0
+SAN       ?=
+PREFIX    ?= /usr/local
+# == Nothing below needs changing =============================================
+B     := build$(if $(SAN),-san)$(if $(filter 1,$(DEBUG)),-debug)
+WARN  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wno-format-nonliteral
+OPTF  := $(if $(filter 1,$(DEBUG)),-O0 -DINC_DEBUG,$(OPT) -fno-math-errno)
+SANF  := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+CFLAGS += -std=gnu11 -g $(OPTF) $(WARN) $(SANF) -fPIC -fopenmp -fvisibility=hidden -MMD -MP
+CPPFLAGS += -Icore -I. -D_GNU_SOURCE $(shell pkg-config --cflags lua5.4 2>/dev/null || echo -I/usr/include/lua5.4)
+LIBS  := -ldnnl -ljpeg -lpng -lpthread -ldl -lm
+LUALIBS := $(shell pkg-config --libs lua5.4 2>/dev/null || echo -llua5.4) -lreadline
+obj    = $(patsubst %.c,$(B)/%.o,$(1))
+
+CORE  := $(wildcard core/base/*.c core/ops/*.c core/exec/*.c core/plan/*.c core/cpu/*.c core/data/*.c core/run/*.c)
+KERN  := $(wildcard kernels/cpu/*.c)
+BIND  := $(wildcard core/bind/*.c)
+SHC   := $(wildcard core/shell/*.c)
+LUASRC := $(wildcard lua/*.lua lua/inc/*.lua lua/inc/*/*.lua models/*.lua scripts/*.lua)
+CTESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/c/test_*.c))
+
+all: $(B)/incsh              ## build build/incsh
+
+$(B)/incsh: $(call obj,$(CORE) $(KERN) $(BIND) $(SHC))
+	$(CC) $(SANF) -fopenmp -rdynamic -o $@ $^ $(LIBS) $(LUALIBS)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(KFLAGS) -c -o $@ $<
+
+# SIMD kernels are compiled once for each instruction set they serve and chosen at run time by CPUID.
+$(B)/kernels/cpu/%_avx2.o: KFLAGS = $(AVX2)
+$(B)/kernels/cpu/%_avx512.o: KFLAGS = $(AVX512)
+ifeq ($(shell uname -m),x86_64)
+AVX2   := -mavx2 -mfma -mf16c
+AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
+endif
+
+$(B)/tests/c/test_%: tests/c/test_%.c $(call obj,$(CORE) $(KERN))
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $^ $(LIBS)
+
+ctest: $(CTESTS)             ## C unit tests
+	@for t in $(CTESTS); do $$t || exit 1; done
+fmt:                         ## rewrite C sources in place
+	clang-format -i $(CORE) $(KERN) $(BIND) $(SHC) $(wildcard core/*.h core/*/*.h kernels/cpu/*.h)
+clean:                       ## remove build output
+	rm -rf build build-*
+help:                        ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+.PHONY: all ctest fmt clean help
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
