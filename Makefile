@@ -16,7 +16,7 @@ LIBS  := -ldnnl -ljpeg -lpng -lpthread -ldl -lm
 LUALIBS := $(shell pkg-config --libs lua5.4 2>/dev/null || echo -llua5.4) -lreadline
 obj    = $(patsubst %.c,$(B)/%.o,$(1))
 
-CORE  := $(wildcard core/base/*.c core/ops/*.c core/exec/*.c core/plan/*.c core/cpu/*.c core/data/*.c core/run/*.c)
+CORE  := $(wildcard core/*.c core/base/*.c core/ops/*.c core/exec/*.c core/plan/*.c core/cpu/*.c core/data/*.c core/run/*.c)
 KERN  := $(wildcard kernels/cpu/*.c)
 BIND  := $(wildcard core/bind/*.c)
 SHC   := $(wildcard core/shell/*.c)
@@ -42,15 +42,42 @@ endif
 
 $(B)/tests/c/test_%: tests/c/test_%.c $(call obj,$(CORE) $(KERN))
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $^ $(LIBS)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $(filter %.c %.o,$^) $(LIBS)
 
-ctest: $(CTESTS)             ## C unit tests
-	@for t in $(CTESTS); do $$t || exit 1; done
+check: ctest spec             ## C tests and Lua specs, nothing installed first
+ctests: $(CTESTS)
+ctest: ctests                ## C unit tests
+	@scripts/lib/tally $(CTESTS)
+spec: all                    ## Lua specs (ONLY="word ..." selects)
+	$(B)/incsh tests/run.lua $(ONLY)
+test:                        ## install what the tests need, build, run everything
+	scripts/test
+lint:                        ## format, luacheck, cppcheck, layers, sizes, docs
+	scripts/lint/run
 fmt:                         ## rewrite C sources in place
-	clang-format -i $(CORE) $(KERN) $(BIND) $(SHC) $(wildcard core/*.h core/*/*.h kernels/cpu/*.h)
+	clang-format -i $(CORE) $(KERN) $(BIND) $(SHC) $(wildcard core/*.h core/*/*.h kernels/cpu/*.h tests/c/*.[ch])
+asan:                        ## C tests and Lua specs under address + undefined sanitizers (ONLY=--fast: quick ones)
+	scripts/lib/sanitize "$(ONLY)"
+bench: all                   ## speed and memory of this machine, beside PyTorch where it can be installed
+	scripts/bench/run
+install: all                 ## copy to PREFIX (default /usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/incsh
+	install -m 755 $(B)/incsh $(DESTDIR)$(PREFIX)/bin/incsh
+	cp -R lua models scripts README.md LICENSE $(DESTDIR)$(PREFIX)/share/incsh/
 clean:                       ## remove build output
 	rm -rf build build-*
 help:                        ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
-.PHONY: all ctest fmt clean help
+
+# Promised by the documentation; each says so until it exists.
+tsan:                        ## (not built yet) tests under the thread sanitizer
+	@echo "not built yet: make tsan (OpenMP needs a runtime that the thread sanitizer understands)" >&2; exit 1
+fuzz:                        ## (not built yet) fuzzing of the file readers
+	@echo "not built yet: make fuzz" >&2; exit 1
+cuda:                        ## (not built yet) the CUDA part
+	@echo "not built yet: make cuda" >&2; exit 1
+sim:                         ## (not built yet) the simulated CUDA platform
+	@echo "not built yet: make sim" >&2; exit 1
+
+.PHONY: all check ctests ctest spec test lint fmt asan bench install clean help tsan fuzz cuda sim
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
