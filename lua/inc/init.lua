@@ -1,0 +1,113 @@
+--- The table `inc` and the global names of the contract.
+--
+-- `inc` holds every function of the C module `inc.core`, and the Lua parts (nn, optim, data, the verbs, ...),
+-- which are loaded the first time somebody names them: the prompt must be there in less than 50 ms, and a
+-- script that only predicts should not parse the optimizers. The same laziness serves the globals, through
+-- the metatable of _G; it answers only for the names listed here, so that any other unset global stays nil
+-- as Lua users expect. Rejected: loading everything at start, which is slower and hides import cycles.
+
+local core = require 'inc.core'
+
+local inc = {}
+for name, value in pairs(core) do inc[name] = value end
+
+--- Where the program's files lie: lua/, models/ and scripts/ are below it.
+inc.root = debug.getinfo(1, 'S').source:match '^@(.*)lua/inc/init%.lua$' or ''
+if inc.root == '' then inc.root = './' end
+
+local modules = {
+  'args', 'data', 'ema', 'help', 'json', 'models', 'nn', 'optim', 'plan', 'plot', 'recipes', 'schedule',
+  'weights',
+}
+local verbs = {
+  'bench', 'compare', 'convert', 'doctor', 'evaluate', 'inspect', 'pack', 'predict', 'resume', 'train',
+}
+local global_modules = {'data', 'help', 'models', 'nn', 'optim', 'recipes'}
+
+-- -- loading ------------------------------------------------------------------------------------------------
+
+local function try_require(name)
+  if package.preload[name] or package.loaded[name] or package.searchpath(name, package.path) then
+    return require(name)
+  end
+end
+
+-- The file of a verb returns its function, or a table that holds it (`resume` may live with `train`).
+local function load_verb(name)
+  for _, place in ipairs{'inc.verbs.' .. name, 'inc.' .. name, 'inc.train'} do
+    local found = try_require(place)
+    if type(found) == 'table' then
+      found = found[name]
+    elseif place:sub(-#name) ~= name then
+      found = nil
+    end
+    if found then return found end
+  end
+  return function() error(name .. ': not built yet', 2) end
+end
+
+local loaders = {}
+for _, name in ipairs(modules) do
+  loaders[name] = function() return try_require('inc.' .. name) end
+end
+for _, name in ipairs(verbs) do
+  loaders[name] = function() return load_verb(name) end
+end
+
+local function load_part(_, key)
+  local load = loaders[key]
+  if not load then return nil end
+  inc[key] = load()
+  return rawget(inc, key)
+end
+
+setmetatable(inc, {__index = load_part, __names = loaders})
+
+-- -- functions that need more than C ------------------------------------------------------------------------
+
+--- Call f and never raise: its results, or nil, message, code.
+-- > inc.try(function() return 1 end)  --> 1
+function inc.try(f, ...)
+  local function answer(ok, ...)
+    if ok then return ... end
+    return nil, tostring((...)), core.error_code and core.error_code() or nil
+  end
+  return answer(pcall(f, ...))
+end
+
+--- Write tensors to a safetensors file: beside it first, then renamed, so that no half-written file is seen.
+-- @param path the file
+-- @param what a net (its parameters, running statistics and preprocessing), an ordered list of
+--   {name, tensor}, or one tensor
+-- @param metadata extra strings for the head of the file
+function inc.save(path, what, metadata)
+  return inc.weights.save(path, what, metadata)
+end
+
+--- Say something about the work on stderr, where it never mixes with results.
+function inc.note(format, ...)
+  io.stderr:write(format:format(...), '\n')
+end
+
+-- -- globals ------------------------------------------------------------------------------------------------
+
+local lazy_global = {}
+for _, name in ipairs(global_modules) do lazy_global[name] = true end
+for _, name in ipairs(verbs) do lazy_global[name] = true end
+
+local function install(env)
+  local meta = getmetatable(env) or {}
+  local before = meta.__index
+  meta.__index = function(t, key)
+    if lazy_global[key] then return inc[key] end
+    if type(before) == 'function' then return before(t, key) end
+    return before and before[key]
+  end
+  meta.__names = lazy_global
+  rawset(env, 'inc', inc)
+  setmetatable(env, meta)
+end
+
+install(_G)
+
+return inc
