@@ -1,0 +1,50 @@
+/* backend.h -- the whole contract between incsh and a device.
+**
+** A backend is one const table of functions.  The CPU's is linked in (core/cpu/backend.c); plugins are
+** found with dlopen and call back only through inc_host.  Every function returns INC_OK or a code, after
+** inc_fail (host->fail in a plugin).  No function may abort, exit, print or block unless its name is sync.
+**
+** The heart: query(node) -> choices for exactly these dtypes, shapes and strides, best first; prepare once;
+** run as often as wanted.  The planner proposes layouts and fusions by asking, the device disposes.
+*/
+#ifndef INC_BACKEND_H
+#define INC_BACKEND_H
+
+#include "ops/op.h"
+
+#define INC_BACKEND_ABI 1u
+
+enum {
+  INC_K_REF = 1,      /* a reference loop: right and slow */
+  INC_K_INPLACE = 2,  /* out[0] may be the memory of in[0] */
+  INC_K_WIDE = 4,     /* uses every core; the compute thread runs it */
+  INC_K_PACKS = 8,    /* re-orders in[1] (weights) first; prepare with INC_PREP_KEEP lets it keep the result */
+};
+
+typedef struct inc_choice {
+  const char *impl;   /* "brgconv:avx512_core_bf16", "bn_relu avx512", "ref": shown by explain() */
+  uint32_t flags;     /* INC_K_* */
+  size_t workspace;   /* bytes of scratch for a run, 64-byte aligned */
+  int id;             /* private to the backend: which row of its table, which variant */
+} inc_choice;
+
+typedef struct inc_kernel inc_kernel; /* a prepared node; private to the backend */
+
+enum { INC_PREP_KEEP = 1 }; /* in[1] is constant: keep its packed copy inside the kernel */
+
+typedef struct inc_backend {
+  uint32_t abi;
+  const char *name; /* "cpu" */
+  int (*query)(const inc_node *node, inc_choice *out, int max, int *count); /* count >= 1 or an error */
+  int (*prepare)(const inc_node *node, const inc_choice *choice, uint32_t flags, inc_kernel **out);
+  /* in[k], out[k]: addresses of the first element.  `same` bit k: in[k] holds what it held at the last run of
+  ** this kernel (so a kept packed copy is still good).  An absent optional input is NULL. */
+  int (*run)(inc_kernel *k, void *const *in, void *const *out, void *workspace, uint32_t same);
+  void (*drop)(inc_kernel *k);
+  /* Does the node run better with 4-D tensors in channels-last order? */
+  bool (*wants_channels_last)(const inc_node *node);
+} inc_backend;
+
+extern const inc_backend inc_cpu_backend;
+
+#endif

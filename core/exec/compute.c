@@ -1,0 +1,138 @@
+/* compute.c -- a queue of calls and the thread that serves it (compute.h).
+**
+** The thread starts with the first call, so a script that never computes never pays for it.  A plan step is
+** one call that yields between its nodes; a yield serves calls from other threads in order.  Nested serving
+** is safe because a served call (one op of the prompt) finishes before the step goes on.
+*/
+#include "exec/compute.h"
+#include "base/err.h"
+#include <omp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+typedef struct call {
+  struct call *next;
+  int (*fn)(void *);
+  void *arg;
+  int code;
+  bool done;
+  inc_error error;
+} call;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER, finished = PTHREAD_COND_INITIALIZER;
+static call *first, **last = &first;
+static _Atomic int waiting;
+static pthread_once_t started = PTHREAD_ONCE_INIT;
+static bool start_failed;
+static int n_threads;
+static _Thread_local bool is_self;
+
+void inc_compute_denormals_off(void) {
+#if defined(__x86_64__)
+  _mm_setcsr(_mm_getcsr() | 0x8040);
+#elif defined(__aarch64__)
+  unsigned long fpcr;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+  __asm__ volatile("msr fpcr, %0" ::"r"(fpcr | (1ul << 24)));
+#endif
+}
+
+bool inc_compute_is_self(void) { return is_self; }
+
+int inc_compute_threads(void) {
+  if (!n_threads) {
+    const char *env = getenv("INC_THREADS");
+    n_threads = env && atoi(env) > 0 ? atoi(env) : omp_get_num_procs();
+  }
+  return n_threads;
+}
+
+static void team_setup(void) {
+  omp_set_num_threads(inc_compute_threads());
+#pragma omp parallel
+  inc_compute_denormals_off();
+}
+
+static call *take(void) { /* with the lock held */
+  call *c = first;
+  if (c) {
+    first = c->next;
+    if (!first) last = &first;
+    waiting--;
+  }
+  return c;
+}
+
+static void serve(call *c) {
+  c->code = c->fn(c->arg);
+  if (c->code) c->error = *inc_error_last();
+  pthread_mutex_lock(&lock);
+  c->done = true;
+  pthread_cond_broadcast(&finished);
+  pthread_mutex_unlock(&lock);
+}
+
+static void *loop(void *unused) {
+  (void)unused;
+  is_self = true;
+  team_setup();
+  for (;;) {
+    pthread_mutex_lock(&lock);
+    call *c;
+    while (!(c = take())) pthread_cond_wait(&arrived, &lock);
+    pthread_mutex_unlock(&lock);
+    serve(c);
+  }
+  return NULL;
+}
+
+static void start(void) {
+  pthread_t t;
+  pthread_attr_t attr;
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attr, 16 << 20);
+  start_failed = pthread_create(&t, &attr, loop, NULL) != 0;
+  pthread_attr_destroy(&attr);
+}
+
+int inc_compute(int (*fn)(void *), void *arg) {
+  if (is_self) return fn(arg);
+  pthread_once(&started, start);
+  if (start_failed) return inc_fail(INC_EDEVICE, NULL, "the compute thread could not be started");
+  call c = {.fn = fn, .arg = arg};
+  pthread_mutex_lock(&lock);
+  *last = &c;
+  last = &c.next;
+  waiting++;
+  pthread_cond_signal(&arrived);
+  while (!c.done) pthread_cond_wait(&finished, &lock);
+  pthread_mutex_unlock(&lock);
+  if (c.code) inc_error_set(&c.error);
+  return c.code;
+}
+
+void inc_compute_yield(void) {
+  while (waiting > 0) {
+    pthread_mutex_lock(&lock);
+    call *c = take();
+    pthread_mutex_unlock(&lock);
+    if (c) serve(c);
+  }
+}
+
+static int apply_threads(void *unused) {
+  (void)unused;
+  team_setup();
+  return INC_OK;
+}
+
+int inc_compute_threads_set(int n) {
+  if (n < 1 || n > 1024) return inc_fail(INC_EARG, "threads", "expected 1 to 1024, got %d", n);
+  n_threads = n;
+  return inc_compute(apply_threads, NULL);
+}

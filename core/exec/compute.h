@@ -1,0 +1,20 @@
+/* compute.h -- the one thread that makes every wide kernel call.
+**
+** An OpenMP team belongs to the thread that calls it and two teams on the same cores fight, so the prompt
+** and a background run both hand their wide work to this thread and wait.  Between the nodes of a plan it
+** looks for work from others (inc_compute_yield), so the prompt never waits for a whole step.
+*/
+#ifndef INC_COMPUTE_H
+#define INC_COMPUTE_H
+
+#include <stdbool.h>
+
+/* Run fn(arg) on the compute thread and return what it returns; its error record is carried over. */
+int inc_compute(int (*fn)(void *), void *arg);
+bool inc_compute_is_self(void);
+void inc_compute_yield(void);   /* on the compute thread: serve waiting calls */
+int inc_compute_threads(void);  /* cores used by a kernel */
+int inc_compute_threads_set(int n);
+void inc_compute_denormals_off(void); /* flush denormals to zero on the calling thread */
+
+#endif

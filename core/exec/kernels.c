@@ -1,0 +1,182 @@
+/* kernels.c -- the eager kernel cache (kernels.h).
+**
+** A key is the bytes of the node flattened; keys are compared whole, so a hash collision costs time and
+** never a wrong kernel.  Kernels may hold state while they run, so calls are made under one lock or on the
+** compute thread: the lock is taken by narrow calls only, whose kernels are stateless tables of functions.
+*/
+#include "exec/kernels.h"
+#include "base/mem.h"
+#include "exec/compute.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { BUCKETS = 1024, LIMIT = 4096 };
+
+typedef struct entry {
+  struct entry *next;
+  uint64_t hash;
+  inc_choice choice;
+  inc_kernel *kernel;
+  size_t key_size;
+  uint8_t key[];
+} entry;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static entry *table[BUCKETS];
+static int count;
+
+typedef struct key_text {
+  uint8_t *p;
+  size_t n;
+} key_text;
+
+static void key_add(key_text *k, const void *p, size_t n) {
+  memcpy(k->p + k->n, p, n);
+  k->n += n;
+}
+
+static void key_spec(key_text *k, const inc_spec *s) {
+  key_add(k, &s->dtype, 2);
+  key_add(k, s->shape, sizeof(int64_t) * (size_t)s->ndim);
+  key_add(k, s->strides, sizeof(int64_t) * (size_t)s->ndim);
+}
+
+static size_t key_bound(const inc_node *n) {
+  return 16 + (size_t)(n->n_in + n->n_out) * sizeof(inc_spec) + INC_MAX_ATTRS * sizeof(inc_attr);
+}
+
+static size_t key_make(const inc_node *n, bool reference, uint8_t *out) {
+  key_text k = {out, 0};
+  key_add(&k, &n->op, sizeof n->op);
+  key_add(&k, &reference, 1);
+  for (int i = 0; i < n->n_in; i++) key_spec(&k, &n->in[i]);
+  for (int i = 0; i < n->n_out; i++) key_spec(&k, &n->out[i]);
+  int n_attrs = inc_op_sig(n->op)->n_attrs;
+  for (int i = 0; i < n_attrs; i++) {
+    key_add(&k, &n->attr[i].n, 1);
+    if (n->attr[i].n > 0) key_add(&k, n->attr[i].i, sizeof(int64_t) * (size_t)n->attr[i].n);
+  }
+  return k.n;
+}
+
+static uint64_t hash_bytes(const uint8_t *p, size_t n) { /* FNV-1a */
+  uint64_t h = 1469598103934665603ull;
+  for (size_t i = 0; i < n; i++) h = (h ^ p[i]) * 1099511628211ull;
+  return h;
+}
+
+int inc_kernel_choose(const inc_node *node, bool reference, inc_choice *out) {
+  inc_choice all[8];
+  int n = 0;
+  INC_TRY(inc_cpu_backend.query(node, all, 8, &n));
+  int pick = 0;
+  if (reference)
+    while (pick < n - 1 && !(all[pick].flags & INC_K_REF)) pick++;
+  *out = all[pick];
+  return INC_OK;
+}
+
+static void drop_all(void) {
+  for (int b = 0; b < BUCKETS; b++)
+    while (table[b]) {
+      entry *e = table[b];
+      table[b] = e->next;
+      inc_cpu_backend.drop(e->kernel);
+      inc_free(e);
+    }
+  count = 0;
+}
+
+void inc_kernel_cache_clear(void) {
+  pthread_mutex_lock(&lock);
+  drop_all();
+  pthread_mutex_unlock(&lock);
+}
+
+int inc_kernel_cache_count(void) { return count; }
+
+static int make_entry(const inc_node *node, bool reference, const uint8_t *key, size_t n, uint64_t hash,
+                      entry **out) {
+  entry *e = inc_alloc(sizeof *e + n);
+  if (!e) return INC_EMEM;
+  int code = inc_kernel_choose(node, reference, &e->choice);
+  if (!code) code = inc_cpu_backend.prepare(node, &e->choice, 0, &e->kernel);
+  if (code) {
+    inc_free(e);
+    return code;
+  }
+  memcpy(e->key, key, n);
+  e->key_size = n;
+  e->hash = hash;
+  e->next = table[hash % BUCKETS];
+  table[hash % BUCKETS] = e;
+  count++;
+  *out = e;
+  return INC_OK;
+}
+
+static int find(const inc_node *node, bool reference, entry **out) {
+  uint8_t small[2048], *key = small;
+  size_t bound = key_bound(node);
+  if (bound > sizeof small && !(key = inc_alloc(bound))) return INC_EMEM;
+  size_t n = key_make(node, reference, key);
+  uint64_t hash = hash_bytes(key, n);
+  entry *e = table[hash % BUCKETS];
+  while (e && (e->hash != hash || e->key_size != n || memcmp(e->key, key, n))) e = e->next;
+  int code = INC_OK;
+  if (!e) {
+    if (count >= LIMIT) drop_all();
+    code = make_entry(node, reference, key, n, hash, &e);
+  }
+  if (key != small) inc_free(key);
+  *out = e;
+  return code;
+}
+
+typedef struct request {
+  entry *e;
+  void *const *in, *const *out;
+} request;
+
+/* Scratch memory is kept: fresh pages cost more than most kernels. */
+static int run_entry(void *arg) {
+  static _Thread_local void *scratch;
+  static _Thread_local size_t scratch_size;
+  request *r = arg;
+  if (r->e->choice.workspace > scratch_size) {
+    inc_free(scratch);
+    scratch_size = 0;
+    scratch = inc_alloc(r->e->choice.workspace);
+    if (!scratch) return INC_EMEM;
+    scratch_size = r->e->choice.workspace;
+  }
+  return inc_cpu_backend.run(r->e->kernel, r->in, r->out, scratch, 0);
+}
+
+static int run_here(request *r) {
+#if defined(__x86_64__)
+  unsigned saved = _mm_getcsr();
+  _mm_setcsr(saved | 0x8040);
+  int code = run_entry(r);
+  _mm_setcsr(saved);
+  return code;
+#else
+  return run_entry(r);
+#endif
+}
+
+int inc_kernel_call(const inc_node *node, bool reference, void *const *in, void *const *out) {
+  pthread_mutex_lock(&lock);
+  request r = {.in = in, .out = out};
+  int code = find(node, reference, &r.e);
+  if (!code) {
+    bool wide = r.e->choice.flags & INC_K_WIDE;
+    code = wide ? inc_compute(run_entry, &r) : run_here(&r);
+  }
+  pthread_mutex_unlock(&lock);
+  return code;
+}
