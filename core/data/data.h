@@ -87,10 +87,9 @@ typedef struct inc_scan_opts {
   const char *const *classes; /* fixed list (a run's) to map onto, or NULL: take the folder's own */
   int nclasses;               /* with `classes`, a folder of one class is fine and an unknown one an error */
   bool decode;                /* also decode every picture in full (finds all bad ones; slower) */
-  bool (*stop)(void *);       /* polled; true abandons the scan with EINTR; may be NULL */
-  void *stop_arg;
 } inc_scan_opts;
 
+/* Ctrl-C (base/interrupt.h) abandons it with EINTR. */
 int inc_images_scan(const char *folder, const inc_scan_opts *opts, inc_images **out);
 inc_images *inc_images_ref(inc_images *im);
 void inc_images_unref(inc_images *im); /* NULL is fine */

@@ -1,0 +1,87 @@
+/* file.c -- whole files in and out.
+** Reading refuses what is not a regular file (opening a pipe would wait for ever) and goes by the size that
+** the open file reports.  mmap was rejected: a file cut short while it is mapped kills the process. */
+#include "base/err.h"
+#include "base/mem.h"
+#include "data/decode.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_FILE = 1 << 30 }; /* no picture of 128 megapixels needs more */
+
+int inc_scratch_want(inc_scratch *s, size_t n) {
+  if (n <= s->cap) return INC_OK;
+  size_t cap = n + n / 4;
+  uint8_t *p = inc_alloc(cap);
+  if (!p) return INC_EMEM;
+  inc_free(s->p);
+  s->p = p, s->cap = cap;
+  return INC_OK;
+}
+
+void inc_scratch_free(inc_scratch *s) {
+  inc_free(s->p);
+  s->p = NULL, s->cap = 0;
+}
+
+static int read_span(int fd, const char *path, int64_t offset, size_t want, uint8_t *p) {
+  for (size_t got = 0; got < want;) {
+    ssize_t k = pread(fd, p + got, want - got, offset + (int64_t)got);
+    if (k < 0 && errno == EINTR) continue;
+    if (k < 0) return inc_fail(INC_EIO, path, "cannot read: %s", strerror(errno));
+    if (k == 0) return inc_fail(INC_EIO, path, "the file became shorter while it was read");
+    got += (size_t)k;
+  }
+  return INC_OK;
+}
+
+static int read_open(int fd, const char *path, int64_t offset, int64_t length, inc_scratch *s, size_t *n) {
+  struct stat st;
+  if (fstat(fd, &st) != 0) return inc_fail(INC_EIO, path, "cannot read: %s", strerror(errno));
+  if (!S_ISREG(st.st_mode)) return inc_fail(INC_EIO, path, "not a regular file");
+  if (length < 0) length = st.st_size - offset;
+  if (offset < 0 || length < 0 || length > st.st_size - offset)
+    return inc_fail(INC_EIO, path, "expected bytes %lld to %lld, the file has %lld", (long long)offset,
+                    (long long)(offset + length), (long long)st.st_size);
+  if (length > MAX_FILE)
+    return inc_fail(INC_EFORMAT, path, "%lld bytes: too large for a picture", (long long)length);
+  INC_TRY(inc_scratch_want(s, (size_t)length + 1));
+  *n = (size_t)length;
+  return read_span(fd, path, offset, *n, s->p);
+}
+
+int inc_file_read(const char *path, int64_t offset, int64_t length, inc_scratch *s, size_t *n) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return inc_fail(INC_EIO, path, "cannot open: %s", strerror(errno));
+  int code = read_open(fd, path, offset, length, s, n);
+  close(fd);
+  return code;
+}
+
+static int write_all(int fd, const uint8_t *p, size_t n) {
+  while (n > 0) {
+    ssize_t k = write(fd, p, n);
+    if (k < 0 && errno == EINTR) continue;
+    if (k < 0) return -1;
+    p += k, n -= (size_t)k;
+  }
+  return fsync(fd);
+}
+
+int inc_file_write(const char *path, const void *bytes, size_t n) {
+  char tmp[4096];
+  if (snprintf(tmp, sizeof tmp, "%s.tmp", path) >= (int)sizeof tmp)
+    return inc_fail(INC_EARG, path, "the path is too long");
+  int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return inc_fail(INC_EIO, path, "cannot write: %s", strerror(errno));
+  int bad = write_all(fd, bytes, n) != 0, why = errno;
+  if (close(fd) != 0 && !bad) bad = 1, why = errno;
+  if (!bad && rename(tmp, path) != 0) bad = 1, why = errno;
+  if (!bad) return INC_OK;
+  unlink(tmp);
+  return inc_fail(INC_EIO, path, "cannot write: %s", strerror(why));
+}
