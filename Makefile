@@ -35,6 +35,7 @@ $(B)/%.o: %.c
 # SIMD kernels are compiled once for each instruction set they serve and chosen at run time by CPUID.
 $(B)/kernels/cpu/%_avx2.o: KFLAGS = $(AVX2)
 $(B)/kernels/cpu/%_avx512.o: KFLAGS = $(AVX512)
+$(B)/kernels/cpu/%_avx512bf.o: KFLAGS = $(AVX512) -mavx512bf16
 ifeq ($(shell uname -m),x86_64)
 AVX2   := -mavx2 -mfma -mf16c
 AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512

@@ -1,0 +1,172 @@
+/* bn.inc.h -- batch norm (+ ReLU) over rows, forward and backward.
+**
+** Each direction is two passes over memory and no more: forward reads x twice and writes y once; backward
+** reads dy and x twice and writes dx once.  The ReLU mask is computed again from x rather than stored.
+**
+** Accuracy: sums are taken of x - x[0], which removes the common offset of a channel, in f32 over FLUSH rows
+** and in f64 above that; the variance then agrees with a two-pass f64 one to about 1e-7.  Welford's update was
+** rejected: it divides at every row.  Eight rows are read together so that each accumulator is loaded once for
+** eight elements while memory is still walked in order. */
+
+enum { BN_PAR = 1 << 14 }; /* elements worth a parallel region */
+
+/* a1 += sum(x - k), a2 += sum((x - k)^2) over up to eight rows of W channels. */
+AI void stats_cols(const char *x, int dt, int64_t ld, int rows, int64_t c, int n, const float *k, float *a1,
+                   float *a2) {
+  vf shift = ldf(k + c, n), s0 = vset(0), s1 = s0, q0 = s0, q1 = s0;
+  for (int r = 0; r + 2 <= rows; r += 2) {
+    vf u = ldv(x, dt, r * ld + c, n) - shift, v = ldv(x, dt, (r + 1) * ld + c, n) - shift;
+    s0 += u, s1 += v;
+    q0 += u * u, q1 += v * v;
+  }
+  if (rows & 1) {
+    vf u = ldv(x, dt, (rows - 1) * ld + c, n) - shift;
+    s0 += u, q0 += u * u;
+  }
+  stf(a1 + c, ldf(a1 + c, n) + (s0 + s1), n);
+  stf(a2 + c, ldf(a2 + c, n) + (q0 + q1), n);
+}
+
+/* One strip of up to eight rows, `c` channels. */
+AI void stats_strip(const char *x, int dt, int64_t ld, int rows, int64_t c, const float *k, float *a1, float *a2) {
+  int64_t j = 0;
+  if (rows == 8)
+    for (; j + W <= c; j += W) stats_cols(x, dt, ld, 8, j, W, k, a1, a2);
+  else
+    for (; j + W <= c; j += W) stats_cols(x, dt, ld, rows, j, W, k, a1, a2);
+  if (j < c) stats_cols(x, dt, ld, rows, j, (int)(c - j), k, a1, a2);
+}
+
+static void flush(int64_t c, float *a1, float *a2, double *d1, double *d2) {
+  for (int64_t j = 0; j < c; j++) {
+    d1[j] += (double)a1[j];
+    d2[j] += (double)a2[j];
+  }
+  memset(a1, 0, sizeof(float) * (size_t)c);
+  memset(a2, 0, sizeof(float) * (size_t)c);
+}
+
+/* Rows r0..r1 of c <= BN_TILE channels into d1, d2. */
+AI void stats_block(const k_rows *x, int dt, int64_t c0, int64_t c, int64_t r0, int64_t r1, double *d1, double *d2) {
+  float a1[BN_TILE] = {0}, a2[BN_TILE] = {0}, k[BN_TILE];
+  size_t size = dt == INC_BF16 ? 2 : 4;
+  for (int64_t j = 0; j < c; j++) k[j] = ld1(x->p, dt, c0 + j), d1[j] = d2[j] = 0;
+  for (int64_t r = r0; r < r1; r += 8) {
+    int m = (int)(r1 - r < 8 ? r1 - r : 8);
+    stats_strip((const char *)x->p + (size_t)(r * x->ld + c0) * size, dt, x->ld, m, c, k, a1, a2);
+    if ((r - r0) % BN_FLUSH == BN_FLUSH - 8) flush(c, a1, a2, d1, d2);
+  }
+  flush(c, a1, a2, d1, d2);
+}
+
+/* Run `fn` on every block of rows and tile of channels.  `last_first`: each thread walks its blocks from
+** the end, where the pass before it left the cache. */
+typedef void bn_task(const k_bn *b, int block, int64_t c0, int64_t c, int64_t r0, int64_t r1);
+
+static void bn_each(const k_bn *b, bool last_first, bn_task *fn) {
+  int nb = bn_blocks(b->rows);
+#pragma omp parallel if (b->rows * b->c > BN_PAR)
+  {
+    int t = omp_get_thread_num(), all = omp_get_num_threads(), from = nb * t / all, to = nb * (t + 1) / all;
+    for (int k = from; k < to; k++) {
+      int i = last_first ? from + to - 1 - k : k;
+      for (int64_t c0 = 0; c0 < b->c; c0 += BN_TILE)
+        fn(b, i, c0, b->c - c0 < BN_TILE ? b->c - c0 : BN_TILE, b->rows * i / nb, b->rows * (i + 1) / nb);
+    }
+  }
+}
+
+/* The two rows of partial sums of a block: f64 [blocks, 2, C]. */
+static double *bn_part(const k_bn *b, int block, int which) {
+  return (double *)b->scratch + (2 * block + which) * b->c;
+}
+
+static void bn_total(const k_bn *b, int64_t j, double *s, double *q) {
+  *s = *q = 0;
+  for (int i = 0, nb = bn_blocks(b->rows); i < nb; i++) *s += bn_part(b, i, 0)[j], *q += bn_part(b, i, 1)[j];
+}
+
+static void stats_task(const k_bn *b, int i, int64_t c0, int64_t c, int64_t r0, int64_t r1) {
+  double *d1 = bn_part(b, i, 0) + c0, *d2 = bn_part(b, i, 1) + c0;
+  if (b->x.dt == INC_BF16)
+    stats_block(&b->x, INC_BF16, c0, c, r0, r1, d1, d2);
+  else
+    stats_block(&b->x, INC_F32, c0, c, r0, r1, d1, d2);
+}
+
+static void bn_stats(const k_bn *b) {
+  bn_each(b, false, stats_task);
+  for (int64_t j = 0; j < b->c; j++) {
+    double s, q, n = (double)b->rows;
+    bn_total(b, j, &s, &q);
+    double m = s / n, v = q / n - m * m;
+    b->mean[j] = (float)(m + (double)ld1(b->x.p, b->x.dt, j));
+    b->var[j] = (float)(v > 0 || v != v ? v : 0);
+  }
+}
+
+static void sum_rows(int64_t rows, int64_t c, const k_rows *x, float *out, void *scratch) {
+  k_bn b = {.rows = rows, .c = c, .x = *x, .scratch = scratch};
+  bn_each(&b, false, stats_task);
+  for (int64_t j = 0; j < c; j++) {
+    double s, q;
+    bn_total(&b, j, &s, &q);
+    out[j] = (float)(s + (double)rows * (double)ld1(x->p, x->dt, j));
+  }
+}
+
+/* y = (x - mean) * a + beta, a = gamma / sqrt(var + eps), held for a tile of channels. */
+typedef struct bn_line {
+  float mean[BN_TILE], a[BN_TILE], beta[BN_TILE];
+} bn_line;
+
+static void bn_line_fill(const k_bn *b, int64_t c0, int64_t c, bn_line *l) {
+  for (int64_t j = 0; j < c; j++) {
+    double inv = 1 / sqrt((double)b->var[c0 + j] + (double)b->eps);
+    l->mean[j] = b->mean[c0 + j];
+    l->a[j] = (float)(inv * (b->gamma ? (double)b->gamma[c0 + j] : 1));
+    l->beta[j] = b->beta ? b->beta[c0 + j] : 0;
+  }
+}
+
+AI vf bn_value(const bn_line *l, vf x, int64_t j, int n) {
+  return (x - ldf(l->mean + j, n)) * ldf(l->a + j, n) + ldf(l->beta + j, n);
+}
+
+AI void apply_row(const bn_line *l, const void *x, int64_t xo, int xt, void *y, int64_t yo, int yt, bool relu,
+                  int64_t c) {
+  int64_t j = 0;
+  for (; j + W <= c; j += W) {
+    vf v = bn_value(l, ldv(x, xt, xo + j, W), j, W);
+    stv(y, yt, yo + j, relu ? vrelu(v) : v, W);
+  }
+  if (j < c) {
+    int n = (int)(c - j);
+    vf v = bn_value(l, ldv(x, xt, xo + j, n), j, n);
+    stv(y, yt, yo + j, relu ? vrelu(v) : v, n);
+  }
+}
+
+AI void apply_block(const k_bn *b, const bn_line *l, int xt, int yt, bool relu, int64_t c0, int64_t c, int64_t r0,
+                    int64_t r1) {
+  for (int64_t r = r1 - 1; r >= r0; r--)
+    apply_row(l, b->x.p, r * b->x.ld + c0, xt, b->y.p, r * b->y.ld + c0, yt, relu, c);
+}
+
+static void apply_task(const k_bn *b, int i, int64_t c0, int64_t c, int64_t r0, int64_t r1) {
+  (void)i;
+  bn_line l;
+  bn_line_fill(b, c0, c, &l);
+  switch ((b->x.dt == INC_BF16 ? 4 : 0) + (b->y.dt == INC_BF16 ? 2 : 0) + b->relu) {
+  case 0: apply_block(b, &l, INC_F32, INC_F32, false, c0, c, r0, r1); break;
+  case 1: apply_block(b, &l, INC_F32, INC_F32, true, c0, c, r0, r1); break;
+  case 2: apply_block(b, &l, INC_F32, INC_BF16, false, c0, c, r0, r1); break;
+  case 3: apply_block(b, &l, INC_F32, INC_BF16, true, c0, c, r0, r1); break;
+  case 4: apply_block(b, &l, INC_BF16, INC_F32, false, c0, c, r0, r1); break;
+  case 5: apply_block(b, &l, INC_BF16, INC_F32, true, c0, c, r0, r1); break;
+  case 6: apply_block(b, &l, INC_BF16, INC_BF16, false, c0, c, r0, r1); break;
+  default: apply_block(b, &l, INC_BF16, INC_BF16, true, c0, c, r0, r1);
+  }
+}
+
+static void bn_apply(const k_bn *b) { bn_each(b, true, apply_task); }
