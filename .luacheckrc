@@ -15,4 +15,5 @@ files['tests'] = {
     test = {fields = {'slow'}}},
   max_cyclomatic_complexity = 25,
 }
+exclude_files = {'tests/golden'}
 files['tests/harness.lua'] = {ignore = {'431', '432'}}
