@@ -1,0 +1,171 @@
+/* dnn_conv.c -- convolution forward, by data and by weights on oneDNN (dnn.h).
+**
+** Layout rule: activations that are channels-last stay so, and the primitive is told; anything else lets the
+** primitive choose and is re-ordered.  If the fixed layout only reaches the reference loop (depthwise in some
+** versions), the primitive chooses as well.  Weights are always the primitive's choice. */
+#include "base/mem.h"
+#include "cpu/dnn.h"
+#include <string.h>
+
+/* The dims and strides of a tensor as channels-last, whatever its own strides. */
+static void as_channels_last(inc_spec *s) { inc_spec_channels_last(s); }
+
+/* Reads as channels-last (a 1 x 1 picture or a single channel reads as both). */
+static bool reads_channels_last(const inc_spec *s) {
+  inc_spec last = *s;
+  as_channels_last(&last);
+  return inc_spec_same_strides(s, &last);
+}
+
+/* Weights with the group dim that oneDNN wants: [G, O/G, I/G, KH, KW]. */
+static int weight_dims(const dnn_conv_desc *d, int64_t *dims, int64_t *strides) {
+  const inc_spec *w = &d->w;
+  int n = 0;
+  if (d->groups > 1) {
+    dims[n] = d->groups;
+    strides[n++] = w->strides[0] * (w->shape[0] / d->groups);
+  }
+  for (int i = 0; i < 4; i++) {
+    dims[n] = i == 0 ? w->shape[0] / d->groups : w->shape[i];
+    strides[n++] = w->strides[i];
+  }
+  return n;
+}
+
+static const int args_of[3][3] = {
+    /* x, w, y */
+    [DNN_FORWARD] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
+    [DNN_BACKWARD_DATA] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
+    [DNN_BACKWARD_WEIGHT] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST},
+};
+
+/* One attempt: fixed = activations channels-last, otherwise any. */
+static dnnl_status_t attempt(const dnn_conv_desc *d, bool fixed, dnnl_primitive_desc_t *pd) {
+  dnn_md x = NULL, w = NULL, y = NULL, b = NULL;
+  inc_spec sx = d->x, sy = d->y;
+  as_channels_last(&sx);
+  as_channels_last(&sy);
+  int64_t dims[5], strides[5];
+  int n = weight_dims(d, dims, strides);
+  dnnl_data_type_t dt = dnn_dtype(d->x.dtype), wt = d->dir == DNN_BACKWARD_WEIGHT ? dnnl_f32 : dt;
+  dnnl_status_t s = dnn_md_new(&x, 4, sx.shape, dt, fixed ? sx.strides : NULL);
+  if (s == dnnl_success) s = dnn_md_new(&y, 4, sy.shape, dnn_dtype(sy.dtype), fixed ? sy.strides : NULL);
+  if (s == dnnl_success) s = dnn_md_new(&w, n, dims, wt, NULL);
+  int64_t one = 1;
+  if (s == dnnl_success && d->bias.dtype) s = dnn_md_new(&b, 1, &d->y.shape[1], dnn_dtype(d->bias.dtype), &one);
+  if (s == dnnl_success) s = dnn_conv_pd(d->dir, &d->geometry, x, w, b, y, d->relu, dt, pd);
+  dnn_md_free(x);
+  dnn_md_free(w);
+  dnn_md_free(y);
+  dnn_md_free(b);
+  return s;
+}
+
+static bool is_reference(dnnl_primitive_desc_t pd) { return strstr(dnn_pd_impl(pd), "ref") != NULL; }
+
+static int choose(const dnn_conv_desc *d, dnnl_primitive_desc_t *out) {
+  bool fixed = !d->geometry.winograd && (reads_channels_last(&d->x) || reads_channels_last(&d->y));
+  dnnl_primitive_desc_t pd = NULL, other = NULL;
+  dnnl_status_t s = attempt(d, fixed, &pd);
+  if (fixed && (s != dnnl_success || is_reference(pd)) && attempt(d, false, &other) == dnnl_success) {
+    if (s != dnnl_success || !is_reference(other)) {
+      if (pd) dnnl_primitive_desc_destroy(pd);
+      pd = other;
+      s = dnnl_success;
+    } else {
+      dnnl_primitive_desc_destroy(other);
+    }
+  }
+  *out = pd;
+  return dnn_fail(s, "convolution");
+}
+
+/* Connect one operand: nothing if the layouts agree, else a re-order in the right direction. */
+static int connect(dnn_side *side, const dnn_prim *main, int arg, bool is_output, int n, const int64_t *dims,
+                   int dtype, const int64_t *strides, size_t *at) {
+  dnn_md user = NULL;
+  dnn_cmd want = dnn_pd_md(main->pd, arg);
+  int code = dnn_fail(dnn_md_new(&user, n, dims, dnn_dtype(dtype), strides), "describing an operand");
+  if (!code && !dnn_md_equal(user, want)) {
+    dnnl_primitive_desc_t pd = NULL;
+    side->differs = true;
+    side->bytes = dnnl_memory_desc_get_size(want);
+    side->offset = *at;
+    *at += dnn_align(side->bytes);
+    dnnl_status_t s = is_output ? dnn_reorder_pd(want, user, &pd) : dnn_reorder_pd(user, want, &pd);
+    code = dnn_fail(s, "re-order");
+    int args[] = {DNNL_ARG_SRC, DNNL_ARG_DST};
+    if (!code) code = dnn_prim_init(&side->reorder, pd, 2, args);
+  }
+  dnn_md_free(user);
+  return code;
+}
+
+static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
+
+static int connect_all(dnn_conv *c, const dnn_conv_desc *d) {
+  int64_t dims[5], strides[5];
+  int n = weight_dims(d, dims, strides);
+  const int *arg = args_of[d->dir];
+  size_t at = 0;
+  INC_TRY(connect(&c->w, &c->main, arg[1], d->dir == DNN_BACKWARD_WEIGHT, n, dims, d->w.dtype, strides, &at));
+  INC_TRY(connect(&c->x, &c->main, arg[0], d->dir == DNN_BACKWARD_DATA, 4, d->x.shape, d->x.dtype, d->x.strides, &at));
+  INC_TRY(connect(&c->y, &c->main, arg[2], d->dir == DNN_FORWARD, 4, d->y.shape, d->y.dtype, d->y.strides, &at));
+  size_t scratch = max_size(max_size(c->w.reorder.scratch, c->x.reorder.scratch),
+                            max_size(c->y.reorder.scratch, c->main.scratch));
+  c->workspace = at + dnn_align(scratch);
+  return INC_OK;
+}
+
+int dnn_conv_init(dnn_conv *c, const dnn_conv_desc *d) {
+  memset(c, 0, sizeof *c);
+  c->dir = d->dir;
+  c->bias = d->bias.dtype != INC_NONE;
+  dnnl_primitive_desc_t pd = NULL;
+  INC_TRY(choose(d, &pd));
+  c->impl = dnn_pd_impl(pd);
+  c->reference = is_reference(pd);
+  int args[] = {args_of[d->dir][0], args_of[d->dir][1], args_of[d->dir][2], DNNL_ARG_BIAS};
+  INC_TRY(dnn_prim_init(&c->main, pd, c->bias ? 4 : 3, args));
+  int code = connect_all(c, d);
+  if (code) dnn_conv_free(c);
+  return code;
+}
+
+int dnn_conv_keep(dnn_conv *c) {
+  if (!c->w.differs || c->dir == DNN_BACKWARD_WEIGHT || c->kept) return INC_OK;
+  c->kept = inc_alloc(c->w.bytes);
+  return c->kept ? INC_OK : INC_EMEM;
+}
+
+static int bring(dnn_side *s, void *user, void *copy, void *scratch, bool outwards) {
+  void *at[] = {outwards ? copy : user, outwards ? user : copy};
+  return dnn_prim_run(&s->reorder, at, scratch);
+}
+
+int dnn_conv_run(dnn_conv *c, void *x, void *w, void *y, void *bias, void *workspace, bool packed) {
+  dnn_side *side[] = {&c->x, &c->w, &c->y};
+  void *user[] = {x, w, y}, *at[4] = {NULL, NULL, NULL, bias};
+  int out = c->dir == DNN_FORWARD ? 2 : c->dir == DNN_BACKWARD_DATA ? 0 : 1;
+  char *scratch = workspace;
+  for (int i = 0; i < 3; i++)
+    if (side[i]->differs) scratch = (char *)workspace + max_size((size_t)(scratch - (char *)workspace),
+                                                                 side[i]->offset + dnn_align(side[i]->bytes));
+  for (int i = 0; i < 3; i++) {
+    at[i] = !side[i]->differs ? user[i] : i == 1 && c->kept ? c->kept : (char *)workspace + side[i]->offset;
+    if (!side[i]->differs || i == out || (i == 1 && c->kept && packed)) continue;
+    INC_TRY(bring(side[i], user[i], at[i], scratch, false));
+  }
+  INC_TRY(dnn_prim_run(&c->main, at, scratch));
+  if (!side[out]->differs) return INC_OK;
+  return bring(side[out], user[out], at[out], scratch, true);
+}
+
+void dnn_conv_free(dnn_conv *c) {
+  dnn_prim_free(&c->main);
+  dnn_prim_free(&c->x.reorder);
+  dnn_prim_free(&c->w.reorder);
+  dnn_prim_free(&c->y.reorder);
+  inc_free(c->kept);
+  memset(c, 0, sizeof *c);
+}
