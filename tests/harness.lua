@@ -30,7 +30,7 @@ end
 
 --- A tensor as nested Lua tables; anything else as it is.
 local function plain(v)
-  if type(v) == 'userdata' and v.totable then return v:totable() end
+  if type(v) == 'userdata' and v.tolist then return v:tolist() end
   return v
 end
 

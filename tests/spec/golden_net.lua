@@ -1,0 +1,45 @@
+-- One training step of the whole Inception-v3 against PyTorch's f64: logits, loss, every gradient, statistics.
+--
+-- A tensor may be twice as far from f64 as the worst of PyTorch's own f32 modes, plus 1e-6 (`far` in the
+-- golden).  Distances of large tensors are estimated from eight projections, so a little slack is given
+-- (chi-square with eight degrees of freedom: 1.5 is passed once in a hundred by luck); scripts/golden/full.py
+-- compares whole tensors where PyTorch is at hand.
+
+local formula = require 'formula'
+local inception = require 'inception_golden'
+
+local ESTIMATE = 1.5
+
+local function distance(name, got, golden)
+  if golden.values then
+    local num, den = 0, 0
+    local flat = got:detach():contiguous():view {-1}:tolist()
+    for i, v in ipairs(golden.values) do num, den = num + (flat[i] - v) ^ 2, den + v * v end
+    return (num / den) ^ 0.5, 1
+  end
+  local ours, sum = formula.projections(name, got), 0
+  for j, p in ipairs(golden.proj) do sum = sum + (ours[j] - p) ^ 2 end
+  return (sum / 8) ^ 0.5 / golden.norm, ESTIMATE
+end
+
+local function compare(tensors, golden)
+  local far = {}
+  for name, g in pairs(golden) do
+    local t = check.ok(tensors[name], 'nothing called ' .. name)
+    local d, slack = distance(name, t, g)
+    local limit = slack * (2 * g.far + 1e-6)
+    if not (d <= limit) then far[#far + 1] = ('%s: %.2e away, at most %.2e expected'):format(name, d, limit) end
+  end
+  table.sort(far)
+  check.ok(#far == 0, ('%d of the tensors are too far away:\n    %s'):format(#far,
+    table.concat(far, '\n    ', 1, math.min(#far, 12))))
+end
+
+for _, rule in ipairs {'include', 'exclude'} do
+  test.slow(('one step, average pools that %s padding'):format(rule), function()
+    local golden = dofile(('tests/golden/net_%s_pad.lua'):format(rule))
+    local tensors = inception.step(golden)
+    compare(tensors, golden.tensors)
+    formula.forget()
+  end)
+end
