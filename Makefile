@@ -12,7 +12,7 @@ OPTF  := $(if $(filter 1,$(DEBUG)),-O0 -DINC_DEBUG,$(OPT) -fno-math-errno)
 SANF  := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 CFLAGS += -std=gnu11 -g $(OPTF) $(WARN) $(SANF) -fPIC -fopenmp -fvisibility=hidden -MMD -MP
 CPPFLAGS += -Icore -I. -D_GNU_SOURCE $(shell pkg-config --cflags lua5.4 2>/dev/null || echo -I/usr/include/lua5.4)
-LIBS  := -ldnnl -ljpeg -lpng -lpthread -ldl -lm
+LIBS  := -ldnnl -ljpeg -lpng -ljansson -lpthread -ldl -lm
 LUALIBS := $(shell pkg-config --libs lua5.4 2>/dev/null || echo -llua5.4) -lreadline
 obj    = $(patsubst %.c,$(B)/%.o,$(1))
 
