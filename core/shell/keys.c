@@ -1,0 +1,188 @@
+/* keys.c -- Enter, Tab, the arrows, pasting, and the editor.
+**
+** Several lines are one entry: Enter adds a line while the text is not a complete piece of Lua, the arrows move
+** between its lines before they go to the history, and a paste arrives as a whole.  A second prompt for each
+** further line was rejected for good terminals: what was typed could then no longer be edited.
+*/
+#include "shell/shell.h"
+#include <stdio.h>
+#include <readline/history.h>
+#include <readline/readline.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static lua_State *state;
+
+static int line_start(int at) {
+  while (at > 0 && rl_line_buffer[at - 1] != '\n') at--;
+  return at;
+}
+
+static int line_end(int at) {
+  while (at < rl_end && rl_line_buffer[at] != '\n') at++;
+  return at;
+}
+
+static int blank(int from, int to) {
+  for (; from < to; from++)
+    if (!strchr(" \t", rl_line_buffer[from])) return 0;
+  return 1;
+}
+
+/* An empty last line ends the entry whatever it is, so that nobody is caught in a mistake. */
+static int wants_more(void) {
+  int start = line_start(rl_end);
+  if (start > 0 && blank(start, rl_end)) return 0;
+  lua_pushstring(state, rl_line_buffer);
+  if (!inc_prompt_call(state, "continuation", 1, 1)) return 0;
+  int more = lua_type(state, -1) == LUA_TSTRING; /* the indentation of the next line */
+  if (more) {
+    rl_begin_undo_group();
+    rl_insert_text("\n");
+    rl_insert_text(lua_tostring(state, -1));
+    rl_end_undo_group();
+  }
+  lua_pop(state, 1);
+  return more;
+}
+
+static int key_enter(int count, int key) {
+  (void)count;
+  if (rl_end > 0 && wants_more()) return 0;
+  inc_status_leave();
+  return rl_newline(1, key);
+}
+
+static int key_newline(int count, int key) {
+  (void)count, (void)key;
+  return rl_insert_text("\n") < 0;
+}
+
+static int key_tab(int count, int key) {
+  if (blank(line_start(rl_point), rl_point)) return rl_insert_text("  ") < 0;
+  return rl_complete(count, key);
+}
+
+/* -- arrows --------------------------------------------------------------------------------------------- */
+
+static int key_up(int count, int key);
+static int key_down(int count, int key);
+
+/* Readline goes on with a search only when the last key was one, and ours are wrappers. */
+static void keep_search(rl_command_func_t *search) {
+  if (rl_last_func == key_up || rl_last_func == key_down) rl_last_func = search;
+}
+
+static int key_up(int count, int key) {
+  int start = line_start(rl_point);
+  if (start > 0) {
+    int above = line_start(start - 1), column = rl_point - start;
+    rl_point = above + column < start ? above + column : start - 1;
+    return 0;
+  }
+  keep_search(rl_history_search_backward);
+  int r = rl_history_search_backward(count, key);
+  rl_point = rl_end;
+  return r;
+}
+
+static int key_down(int count, int key) {
+  int end = line_end(rl_point);
+  if (end < rl_end) {
+    int column = rl_point - line_start(rl_point), last = line_end(end + 1);
+    rl_point = end + 1 + column < last ? end + 1 + column : last;
+    return 0;
+  }
+  keep_search(rl_history_search_forward);
+  int r = rl_history_search_forward(count, key);
+  rl_point = rl_end;
+  return r;
+}
+
+/* -- pasting -------------------------------------------------------------------------------------------- */
+
+/* Replace the text from..rl_point by what Lua makes of it (prompts stripped). */
+static void clean_paste(int from) {
+  lua_pushlstring(state, rl_line_buffer + from, (size_t)(rl_point - from));
+  if (!inc_prompt_call(state, "pasted", 1, 1)) return;
+  const char *text = lua_tostring(state, -1);
+  if (text) {
+    rl_delete_text(from, rl_point);
+    rl_point = from;
+    rl_insert_text(text);
+  }
+  lua_pop(state, 1);
+}
+
+static int key_paste(int count, int key) {
+  int from = rl_point, r;
+  rl_begin_undo_group();
+  r = rl_bracketed_paste_begin(count, key);
+  if (rl_point > from) clean_paste(from);
+  rl_end_undo_group();
+  return r;
+}
+
+/* -- $EDITOR -------------------------------------------------------------------------------------------- */
+
+static void read_back(const char *path) {
+  char text[65536];
+  FILE *f = fopen(path, "r");
+  if (!f) return;
+  size_t n = fread(text, 1, sizeof text - 1, f);
+  fclose(f);
+  while (n > 0 && text[n - 1] == '\n') n--;
+  text[n] = '\0';
+  rl_begin_undo_group();
+  rl_delete_text(0, rl_end);
+  rl_point = 0;
+  rl_insert_text(text);
+  rl_end_undo_group();
+}
+
+static int key_editor(int count, int key) {
+  (void)count, (void)key;
+  char path[] = "/tmp/incsh-XXXXXX.lua", command[512];
+  const char *editor = getenv("VISUAL") ? getenv("VISUAL") : getenv("EDITOR");
+  int fd = mkstemps(path, 4);
+  if (fd < 0) return rl_ding();
+  ssize_t n = write(fd, rl_line_buffer, (size_t)rl_end);
+  close(fd);
+  snprintf(command, sizeof command, "%s %s", editor && *editor ? editor : "vi", path);
+  inc_status_leave();
+  rl_deprep_terminal();
+  if (n == rl_end && system(command) == 0) read_back(path);
+  rl_prep_terminal(1);
+  unlink(path);
+  fputs("\n", stdout);
+  return rl_forced_update_display();
+}
+
+static void bind(const char *sequence, rl_command_func_t *f, Keymap map) {
+  rl_bind_keyseq_in_map(sequence, f, map);
+}
+
+static void bind_in(Keymap map, int smart) {
+  bind("\r", key_enter, map);
+  bind("\n", key_enter, map);
+  if (!smart) return;
+  bind("\t", key_tab, map);
+  bind("\033\r", key_newline, map);
+  bind("\033[200~", key_paste, map);
+  bind("\033[A", key_up, map);
+  bind("\033OA", key_up, map);
+  bind("\033[B", key_down, map);
+  bind("\033OB", key_down, map);
+  bind("\030\005", key_editor, map);
+}
+
+void inc_shell_bind_keys(lua_State *L, int smart) {
+  state = L;
+  rl_variable_bind("show-all-if-ambiguous", "on");
+  rl_variable_bind("page-completions", "off");
+  rl_variable_bind("blink-matching-paren", "off");
+  rl_initialize(); /* reads the user's inputrc, which wins over the three above */
+  bind_in(rl_get_keymap_by_name("emacs"), smart);
+  bind_in(rl_get_keymap_by_name("vi-insert"), smart);
+}

@@ -1,0 +1,243 @@
+-- complete.lua -- what may stand at the cursor.
+--
+-- Reads tables raw and follows __index only where it is a table, so that Tab never runs the user's code (and
+-- never builds a net by looking at it). Where __index is a function of ours, the metatable says what is behind
+-- it: `__complete` is a table whose keys are the names, or a function of our own files that returns one;
+-- `__names` lists parts that are loaded when first named. A function of anyone else's is not called.
+local lexer = require 'inc.shell.lexer'
+local errors = require 'inc.shell.errors'
+
+local complete = {}
+
+local MAX_CHAIN = 10      -- metatables followed from one value
+
+-- -- the fields of a value -----------------------------------------------------------------------------------
+
+local function is_blessed(f)
+  return type(f) == 'function' and errors.is_ours(debug.getinfo(f, 'S').source)
+end
+
+-- Names behind a metatable that has a function as __index: name -> value (true where it is not known).
+local function declared(value, meta)
+  local hook = rawget(meta, '__complete')
+  if is_blessed(hook) then
+    local ok, names = pcall(hook, value)
+    hook = ok and names
+  end
+  return type(hook) == 'table' and hook or rawget(meta, '__names')
+end
+
+-- A layer's children, parameters and own fields (inc/nn/module.lua keeps them in these tables).
+local function layer_parts(value)
+  if type(value) ~= 'table' or not rawget(value, '_child') then return end
+  local parts = {}
+  for _, name in ipairs {'_tensor', '_child', '_plain'} do
+    for key, part in next, rawget(value, name) or {} do parts[key] = part or true end
+  end
+  return parts, rawget(value, '_class')
+end
+
+-- The tables in which a field of `value` would be looked for, nearest first.
+local function places(value)
+  local list = {}
+  for _ = 1, MAX_CHAIN do
+    if type(value) == 'table' then
+      list[#list + 1] = value
+      local parts, class = layer_parts(value)
+      list[#list + 1] = parts
+      list[#list + 1] = class
+    end
+    local meta = debug.getmetatable(value)
+    if type(meta) ~= 'table' then return list end
+    local more = declared(value, meta)
+    if type(more) == 'table' then list[#list + 1] = more end
+    local index = rawget(meta, '__index')
+    local _, class = layer_parts(value)
+    if type(index) == 'table' then value = index
+    elseif class then value = class
+    else return list end
+  end
+  return list
+end
+
+-- Value of a field by raw access, or nil.
+local function field(value, key)
+  for _, place in ipairs(places(value)) do
+    local found = rawget(place, key)
+    if found ~= nil then return found end
+  end
+end
+
+local function collect(value, prefix, only_functions, into)
+  for _, place in ipairs(places(value)) do
+    for key, v in next, place do
+      local fits = type(key) == 'string' and key:sub(1, #prefix) == prefix and key:find '^[%a_][%w_]*$'
+      local hidden = key == '' or (type(key) == 'string' and key:sub(1, 1) == '_' and prefix == '')
+      local callable = type(v) == 'function' or v == true or (debug.getmetatable(v) or {}).__call
+      if fits and not hidden and (callable or not only_functions) then into[key] = true end
+    end
+  end
+end
+
+-- -- what stands before the cursor ---------------------------------------------------------------------------
+
+local function raw_global(name, session)
+  if session then
+    local value, is = session:get_local(name)
+    if is then return value end
+  end
+  local value = rawget(_G, name)
+  if value ~= nil then return value end
+  local meta = debug.getmetatable(_G) or {}
+  local names = rawget(meta, '__names')
+  local inc = rawget(_G, 'inc')
+  if names and names[name] and inc then return rawget(inc, name) or is_blessed(meta.__index) and inc[name] or nil end
+end
+
+-- The value that tokens[first..last] name, such as net.Mixed_6b.conv or list[2].weight; nil when not a plain path.
+local function value_of(tokens, last, session)
+  local first = last
+  while first > 1 do
+    local token, previous = tokens[first], tokens[first - 1]
+    if token[2] == ']' and first > 3 and tokens[first - 2][2] == '[' then first = first - 3
+    elseif token[1] == 'name' and (previous[2] == '.' or previous[2] == ':') then first = first - 2
+    else break end
+  end
+  if not tokens[first] or tokens[first][1] ~= 'name' then return nil end
+  local value, at = raw_global(tokens[first][2], session), first + 1
+  while at <= last and value ~= nil do
+    local key = tokens[at + 1]
+    if tokens[at][2] == '[' then
+      key = key[1] == 'number' and tonumber(key[2]) or key[2]:sub(2, -2)
+      at = at + 3
+    else
+      key = key[2]
+      at = at + 2
+    end
+    value = field(value, key)
+  end
+  return value
+end
+
+-- Index of the token that opens the innermost bracket still open, or nil.
+local function open_bracket(tokens)
+  local depth = 0
+  for i = #tokens, 1, -1 do
+    local text = tokens[i][1] == 'op' and tokens[i][2]
+    if text == '}' or text == ')' or text == ']' then depth = depth + 1
+    elseif text == '{' or text == '(' or text == '[' then
+      if depth == 0 then return i end
+      depth = depth - 1
+    end
+  end
+end
+
+-- -- named arguments -----------------------------------------------------------------------------------------
+
+local function is_spec(v)
+  return type(v) == 'table' and type(rawget(v, 'names')) == 'table' and rawget(v, 'by_name') ~= nil
+end
+
+-- The specification of a call is an upvalue of the function, or of the helper that the function calls.
+local function spec_in(f, name, depth)
+  for i = 1, 60 do
+    local key, v = debug.getupvalue(f, i)
+    if not key then return nil end
+    if is_spec(v) and (not name or v.name == name or v.name:match '[%w_]+$' == name) then return v end
+    if depth > 0 and type(v) == 'function' and is_blessed(v) then
+      local found = spec_in(v, name, depth - 1)
+      if found then return found end
+    end
+  end
+end
+
+local op_names
+
+local function op_options(name)
+  if not op_names then
+    op_names = {}
+    local core = package.loaded['inc.core']
+    for _, op in ipairs(core and core.ops and core.ops() or {}) do op_names[op.name] = op.sig end
+  end
+  local list = {}
+  for each, kind in (op_names[name] or ''):gmatch '([%w_]+):([%w]+)' do
+    if kind ~= 'tensor' then list[#list + 1] = each end
+  end
+  return list
+end
+
+--- Names of the options that `f` takes; `name` is the word it is called by.
+function complete.options(f, name)
+  local spec = type(f) == 'table' and (rawget(f, '_spec') or rawget(f, 'spec'))
+  if not is_spec(spec) and type(f) == 'table' then
+    local call = (debug.getmetatable(f) or {}).__call
+    spec = is_blessed(call) and spec_in(call, name, 1)
+  elseif type(f) == 'function' and is_blessed(f) then spec = spec_in(f, name, 1) end
+  if is_spec(spec) then return spec.names end
+  return type(f) == 'function' and op_options(name) or {}
+end
+
+-- The options that fit between the innermost brace and the cursor, as "name = ".
+local function add_options(tokens, prefix, session, into)
+  local open = open_bracket(tokens)
+  local previous = tokens[#tokens] and tokens[#tokens][2]
+  if not open or tokens[open][2] ~= '{' or not (previous == '{' or previous == ',') then return end
+  local callee = open - 1
+  if tokens[callee] and tokens[callee][2] == ',' or tokens[callee] and tokens[callee][2] == '(' then
+    local paren = open_bracket(table.move(tokens, 1, callee, 1, {}))
+    callee = paren and paren - 1
+  end
+  if not callee or not tokens[callee] or tokens[callee][1] ~= 'name' then return end
+  local f = value_of(tokens, callee, session)
+  for _, name in ipairs(f and complete.options(f, tokens[callee][2]) or {}) do
+    if name:sub(1, #prefix) == prefix then into[name .. ' = '] = true end
+  end
+end
+
+-- -- the answer ----------------------------------------------------------------------------------------------
+
+local function sorted(set)
+  local list = {}
+  for name in next, set do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+local function add_globals(prefix, session, into)
+  collect(_G, prefix, false, into)
+  for name in next, session and session.locals or {} do
+    if name:sub(1, #prefix) == prefix then into[name] = true end
+  end
+  for word in next, lexer.keywords do
+    if prefix ~= '' and word:sub(1, #prefix) == prefix then into[word] = true end
+  end
+end
+
+--- What may stand at the end of `text` (the line up to the cursor).
+-- @return list of whole words (sorted), the position in text where they begin, and for a file name inside a string
+--   the quote that opens it instead of a list: nil, position, quote
+function complete.at(text, session)
+  local command = text:match '^%s*%?%??%s*'
+  if command then text = (' '):rep(#command) .. text:sub(#command + 1) end
+  local tokens = lexer.tokens(text)
+  local last, prefix = tokens[#tokens], ''
+  if last and last[1] == 'open' then return nil, last[3] + 1, last[2]:sub(1, 1) end
+  if last and (last[1] == 'name' or last[1] == 'keyword') and last[4] == #text then
+    prefix = last[2]
+    tokens[#tokens] = nil
+    last = tokens[#tokens]
+  end
+  local found, start = {}, #text - #prefix + 1
+  if last and (last[2] == '.' or last[2] == ':') then
+    tokens[#tokens] = nil
+    local before = tokens[#tokens]
+    local value = before and before[1] == 'string' and '' or value_of(tokens, #tokens, session)
+    if value ~= nil then collect(value, prefix, last[2] == ':', found) end
+  else
+    add_options(tokens, prefix, session, found)
+    if prefix ~= '' or not next(found) then add_globals(prefix, session, found) end
+  end
+  return sorted(found), start
+end
+
+return complete
