@@ -274,8 +274,9 @@ int inc_g_give(inc_grad *g, int i, inc_tensor *t) {
 
 inc_tensor *inc_g_reshape(inc_grad *g, inc_tensor *t, int ndim, const int64_t *shape) {
   int64_t strides[INC_MAX_DIMS];
-  inc_attr a = inc_ints(ndim, shape);
-  if (t && !inc_view_strides(&t->spec, ndim, shape, strides)) t = inc_g1(g, &inc_op_contiguous, t);
+  inc_attr a = inc_ints(ndim, shape), plain = INC_INT(0);
+  if (t && !inc_view_strides(&t->spec, ndim, shape, strides))
+    t = inc_gn(g, &inc_op_contiguous, 1, &t, &plain, 0);
   return inc_gn(g, &inc_op_view, 1, &t, &a, 0);
 }
 

@@ -66,7 +66,7 @@ typedef struct inc_grad {
 inc_tensor *inc_g1(inc_grad *g, const inc_op *op, inc_tensor *a);
 inc_tensor *inc_g2(inc_grad *g, const inc_op *op, inc_tensor *a, inc_tensor *b);
 /* The general form: n_in inputs (NULL entries allowed where optional), attributes (as many as the signature
-** has, NULL for all defaults), `want`-th output. */
+** has; NULL where it has none), `want`-th output. */
 inc_tensor *inc_gn(inc_grad *g, const inc_op *op, int n_in, inc_tensor *const *in, const inc_attr *attr, int want);
 /* All outputs at once into out[]; 0 or an error code. */
 int inc_gall(inc_grad *g, const inc_op *op, int n_in, inc_tensor *const *in, const inc_attr *attr, inc_tensor **out);
