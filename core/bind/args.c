@@ -167,27 +167,34 @@ static void take_attr(lua_State *L, const inc_op *op, const inc_sig *sig, inc_lu
   c->next_attr++;
 }
 
+static bool is_empty(lua_State *L, int idx) {
+  lua_pushnil(L);
+  if (!lua_next(L, idx)) return true;
+  lua_pop(L, 2);
+  return false;
+}
+
+/* "x:view{2, -1}" and "x:view{}" give the list itself; "f(x, {{2, 2}, 1})" gives positions in turn. */
+static bool table_is_list(lua_State *L, const inc_sig *sig, const inc_lua_call *c, int idx) {
+  if (c->next_attr >= sig->n_attrs || !is_list_type(sig->attrs[c->next_attr].type)) return false;
+  if (lua_rawlen(L, idx) == 0) return is_empty(L, idx);
+  bool nested = lua_rawgeti(L, idx, 1) == LUA_TTABLE;
+  lua_pop(L, 1);
+  return !nested;
+}
+
 static void take_table(lua_State *L, const inc_op *op, const inc_sig *sig, inc_lua_call *c, int idx) {
   int n = (int)lua_rawlen(L, idx);
   read_names(L, op, sig, c, idx);
   while (c->next_attr < sig->n_attrs && c->given[c->next_attr]) c->next_attr++;
-  bool as_list = c->next_attr < sig->n_attrs && is_list_type(sig->attrs[c->next_attr].type);
-  if (n > 0 || (as_list && lua_next(L, (lua_pushnil(L), idx)) == 0)) {
-    if (as_list) {
-      lua_rawgeti(L, idx, 1);
-      bool nested = lua_istable(L, -1) && !inc_lua_to_tensor(L, -1);
-      if (!nested) {
-        lua_pop(L, 1);
-        take_attr(L, op, sig, c, idx);
-        return;
-      }
-      lua_pop(L, 1);
-    }
-    for (int i = 1; i <= n; i++) {
-      lua_rawgeti(L, idx, i);
-      take_attr(L, op, sig, c, lua_gettop(L));
-      lua_pop(L, 1);
-    }
+  if (table_is_list(L, sig, c, idx)) {
+    take_attr(L, op, sig, c, idx);
+    return;
+  }
+  for (int i = 1; i <= n; i++) {
+    lua_rawgeti(L, idx, i);
+    take_attr(L, op, sig, c, lua_gettop(L));
+    lua_pop(L, 1);
   }
 }
 

@@ -278,9 +278,10 @@ static const luaL_Reg methods[] = {
     {"version", t_version},   {"buffer_id", t_buffer_id},
     {NULL, NULL}};
 
-/* Lua's operators are the ops of these names. */
+/* Lua's operators are the ops of these names.  Comparisons are not among them: Lua would turn the tensor into
+** one boolean. */
 static const char *const operators[][2] = {{"__add", "add"}, {"__sub", "sub"}, {"__mul", "mul"}, {"__div", "div"},
-                                           {"__pow", "pow"}, {"__unm", "neg"}, {"__lt", "lt"},   {"__le", "le"}};
+                                           {"__pow", "pow"}, {"__unm", "neg"}};
 
 /* Lua passes a unary operator its operand twice. */
 static int unary_operator(lua_State *L) {

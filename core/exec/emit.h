@@ -38,7 +38,9 @@ const char *inc_scope(void);
 extern void (*inc_where_hook)(char *out, size_t n); /* set by the binding: the user's Lua line */
 
 /* -- the default generator: an i64 tensor {seed, step} ----------------------------------------------- */
-int inc_rng_tensor(inc_tensor **out);   /* borrowed; the same tensor for the life of the process */
+int inc_rng_tensor(inc_tensor **out);   /* borrowed: the tensor of inc_rng_use, or the process's own */
+void inc_rng_use(inc_tensor *t);        /* a run's own {seed, step}; NULL: back to the process's */
+bool inc_rng_is_default(const inc_tensor *t);
 void inc_rng_seed(uint64_t seed);
 uint64_t inc_rng_seed_get(void);
 

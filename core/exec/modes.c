@@ -50,7 +50,15 @@ const char *inc_scope(void) { return scope; }
 
 /* -- random numbers ----------------------------------------------------------------------------------- */
 
-static inc_tensor *rng;
+static inc_tensor *rng, *rng_in_use;
+
+void inc_rng_use(inc_tensor *t) {
+  inc_tensor_ref(t);
+  inc_tensor_unref(rng_in_use);
+  rng_in_use = t;
+}
+
+bool inc_rng_is_default(const inc_tensor *t) { return t && t == rng; }
 
 static int64_t *rng_state(void) {
   inc_tensor *t;
@@ -63,7 +71,7 @@ int inc_rng_tensor(inc_tensor **out) {
     INC_TRY(inc_tensor_new(&s, &rng));
     memset(inc_tensor_data(rng), 0, 16);
   }
-  *out = rng;
+  *out = rng_in_use ? rng_in_use : rng;
   return INC_OK;
 }
 

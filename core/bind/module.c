@@ -1,0 +1,25 @@
+/* module.c -- luaopen_inc: the C part of the library as one table, `require 'inc.core'`. */
+#include "bind/bind.h"
+#include <omp.h>
+
+int luaopen_inc(lua_State *L);
+
+__attribute__((visibility("default"))) int luaopen_inc(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, (void *)luaopen_inc); /* opened before */
+  if (lua_istable(L, -1)) return 1;
+  lua_pop(L, 1);
+  omp_set_num_threads(1); /* wide work belongs to the compute thread (exec/compute.h) */
+  lua_newtable(L);
+  inc_bind_ops(L);
+  inc_bind_index(L);
+  inc_bind_tensor(L);
+  inc_bind_create(L);
+  inc_bind_modes(L);
+  inc_bind_files(L);
+  inc_bind_plan(L);
+  inc_bind_data(L);
+  inc_bind_run(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, (void *)luaopen_inc);
+  return 1;
+}

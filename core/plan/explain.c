@@ -1,0 +1,137 @@
+/* explain.c -- a plan in words: one row a kernel, what was fused, what it costs.
+** Times appear once a profiled run has filled them in (inc_plan_profile). */
+#include "base/mem.h"
+#include "exec/compute.h"
+#include "plan/internal.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct text {
+  char *p;
+  size_t n, cap;
+  bool failed;
+} text;
+
+static void put(text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void put(text *t, const char *fmt, ...) {
+  char line[1024];
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(line, sizeof line, fmt, ap);
+  va_end(ap);
+  size_t len = strlen(line);
+  if (t->failed) return;
+  if (t->n + len + 1 > t->cap) {
+    size_t cap = t->cap ? 2 * t->cap : 16384;
+    char *p = inc_realloc(t->p, t->n, cap);
+    t->failed = !p;
+    if (!p) return;
+    t->p = p;
+    t->cap = cap;
+  }
+  memcpy(t->p + t->n, line, len + 1);
+  t->n += len;
+}
+
+static int take(text *t, char **out) {
+  if (t->failed) {
+    inc_free(t->p);
+    return INC_EMEM;
+  }
+  *out = t->p;
+  return INC_OK;
+}
+
+static size_t bytes_moved(const inc_gop *op) {
+  size_t n = 0;
+  for (int k = 0; k < op->node.n_in; k++)
+    if (op->in[k] >= 0) n += inc_spec_bytes(&op->node.in[k]);
+  for (int k = 0; k < op->node.n_out; k++) n += inc_spec_bytes(&op->node.out[k]);
+  return n;
+}
+
+/* Multiply-adds x 2 of a convolution or product, from its own shapes; 0 for the rest. */
+static double flops(const inc_gop *op) {
+  const inc_node *n = &op->node;
+  const char *name = n->op->name;
+  if (!strncmp(name, "conv2d", 6)) {
+    const inc_spec *w = !strcmp(name, "conv2d_backward_weight") ? &n->out[0] : &n->in[1];
+    const inc_spec *y = !strcmp(name, "conv2d_backward_weight") ? &n->in[1]
+                        : !strcmp(name, "conv2d_backward_data") ? &n->in[0]
+                                                                : &n->out[0];
+    return 2.0 * (double)inc_spec_numel(y) * (double)(w->shape[1] * w->shape[2] * w->shape[3]);
+  }
+  if (!strcmp(name, "matmul") || !strcmp(name, "linear"))
+    return 2.0 * (double)inc_spec_numel(&n->out[0]) * (double)n->in[0].shape[n->in[0].ndim - 1];
+  return 0;
+}
+
+static const char *layout_name(const inc_spec *s) {
+  if (s->ndim != 4) return "";
+  return inc_spec_is_contiguous(s) ? "nchw" : inc_spec_is_channels_last(s) ? "nhwc" : s->strides[1] == 1 ? "nhwc slice" : "strided";
+}
+
+static const char *phase(const inc_plan *p, int i) {
+  return i < p->n_hoisted ? "once" : i < p->n_hoisted + p->n_compute ? (p->g->ops[p->steps[i].op].backward ? "bwd" : "fwd") : "commit";
+}
+
+static void put_row(text *t, const inc_plan *p, int i) {
+  const inc_step *s = &p->steps[i];
+  const inc_gop *op = &p->g->ops[s->op];
+  const inc_spec *y = op->node.n_out ? &op->node.out[0] : &op->node.in[0];
+  char shape[96], rate[32] = "";
+  double ms = (double)s->ns / 1e6;
+  if (s->ns > 0)
+    snprintf(rate, sizeof rate, "%.0f", flops(op) > 0 ? flops(op) / (double)s->ns : (double)bytes_moved(op) / (double)s->ns);
+  put(t, "%4d %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8.1f %8.3f %5s%s  %s%s%s\n", i, phase(p, i), op->node.op->name, op->scope,
+      s->choice.impl, inc_dtype_name(y->dtype), inc_shape_text(y->ndim, y->shape, shape, sizeof shape), layout_name(y),
+      (double)bytes_moved(op) / 1e6, ms, rate, *rate ? flops(op) > 0 ? " GF/s" : " GB/s" : "", op->note ? op->note : "",
+      *op->where ? "  " : "", op->where);
+}
+
+static void put_totals(text *t, const inc_plan *p) {
+  double total = 0, work = 0, conv = 0;
+  for (int i = 0; i < p->n_steps; i++) {
+    total += (double)p->steps[i].ns;
+    double f = flops(&p->g->ops[p->steps[i].op]);
+    work += f;
+    if (f > 0) conv += (double)p->steps[i].ns;
+  }
+  inc_plan_memory m;
+  inc_plan_memory_get(p, &m);
+  put(t, "%d kernels (%d reference), %.2f GFLOP, arena %.1f MB (%.1f MB without reuse), workspace %.1f MB, %d threads\n",
+      m.kernels, m.references, work / 1e9, (double)m.arena / 1e6, (double)m.without_reuse / 1e6, (double)m.workspace / 1e6,
+      inc_compute_threads());
+  if (total > 0)
+    put(t, "%.1f ms, of which convolutions and products %.1f ms at %.0f GFLOP/s\n", total / 1e6, conv / 1e6, work / conv);
+}
+
+int inc_plan_explain(inc_plan *p, char **out) {
+  text t = {0};
+  put(&t, "%4s %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8s %8s %s\n", "#", "phase", "op", "layer", "kernel", "type", "shape",
+      "layout", "MB", "ms", "rate");
+  for (int i = 0; i < p->n_steps; i++) put_row(&t, p, i);
+  put_totals(&t, p);
+  return take(&t, out);
+}
+
+int inc_plan_dump(const inc_plan *p, const char *pass, char **out) {
+  for (int i = 0; i < p->n_dumps; i++)
+    if (!strcmp(p->dumps[i].pass, pass)) {
+      *out = inc_strdup(p->dumps[i].text);
+      return *out ? INC_OK : INC_EMEM;
+    }
+  return inc_fail(INC_EARG, "pass", "expected trace, simplify, fuse, layout, recompute, alias, densify or sched, got %s", pass),
+         inc_hint("dumps are kept when the plan is made with dumps = true");
+}
+
+void inc_plan_profile(inc_plan *p, bool on) { p->profile = on; }
+
+int inc_plan_choices(const inc_plan *p, char **out) {
+  text t = {0};
+  put(&t, "threads %d\n", inc_compute_threads());
+  for (int i = 0; i < p->n_steps; i++)
+    put(&t, "%s %s\n", p->g->ops[p->steps[i].op].node.op->name, p->steps[i].choice.impl);
+  return take(&t, out);
+}

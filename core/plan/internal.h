@@ -1,0 +1,59 @@
+/* internal.h -- inside a plan: shared by plan.c (making), run.c (replaying) and explain.c (telling). */
+#ifndef INC_PLAN_INTERNAL_H
+#define INC_PLAN_INTERNAL_H
+
+#include "plan/arena.h"
+#include "plan/plan.h"
+#include <pthread.h>
+
+enum { INC_MAX_DUMPS = 10 };
+
+typedef struct inc_step { /* one prepared kernel */
+  int op;
+  inc_kernel *kernel;
+  inc_choice choice;
+  void **in, **out;  /* addresses, filled when the arena exists; entries of inputs are patched at each run */
+  uint32_t same;     /* inputs that only change when hoisted work is done again */
+  int64_t ns;        /* of the last profiled run */
+} inc_step;
+
+typedef struct inc_patch { /* an address that depends on an argument of the run */
+  void **slot;
+  int input;
+  int64_t bytes; /* offset from the argument's first element */
+} inc_patch;
+
+typedef struct inc_watch { /* a captured tensor that hoisted work reads */
+  inc_tensor *tensor; /* borrowed from the graph */
+  uint32_t version;
+} inc_watch;
+
+struct inc_plan {
+  _Atomic int refs;
+  pthread_mutex_t lock;
+  inc_graph *g;
+  inc_plan_opts opts;
+  inc_step *steps;
+  int n_steps, n_hoisted, n_compute; /* hoisted, then compute, then commit */
+  inc_place *places;
+  size_t arena_bytes, sum_bytes, workspace_bytes, kept_bytes;
+  char *arena;          /* NULL until the first run */
+  char *workspace;
+  inc_patch *patches;
+  int n_patches;
+  inc_watch *watches;
+  int n_watches;
+  bool hoisted_done, profile, steps_rng;
+  const inc_tensor *const *args; /* of the run under way */
+  struct {
+    const char *pass;
+    char *text;
+  } dumps[INC_MAX_DUMPS];
+  int n_dumps;
+};
+
+/* Address of a value, given the arena; inputs give NULL. */
+void *inc_plan_address(const inc_plan *p, int value);
+int inc_plan_allocate(inc_plan *p); /* arena, workspace and addresses; once */
+
+#endif

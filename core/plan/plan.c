@@ -1,0 +1,254 @@
+/* plan.c -- from a traced graph to prepared kernels: passes, kernel choice, memory (plan.h). */
+#include "base/mem.h"
+#include "exec/emit.h"
+#include "plan/internal.h"
+#include "plan/passes.h"
+#include <stdio.h>
+#include <string.h>
+
+/* -- passes -------------------------------------------------------------------------------------------- */
+
+static const struct {
+  const char *name;
+  uint32_t bit;
+  int (*run)(inc_graph *);
+} passes[] = {
+    {"simplify", INC_PASS_SIMPLIFY, inc_pass_simplify}, {"fuse", INC_PASS_FUSE, inc_pass_fuse},
+    {"layout", INC_PASS_LAYOUT, inc_pass_layout},       {"recompute", INC_PASS_RECOMPUTE, inc_pass_recompute},
+    {"alias", INC_PASS_ALIAS, inc_pass_alias},          {"densify", 0, inc_pass_densify},
+    {"sched", 0, inc_pass_sched},
+};
+
+static int keep_dump(inc_plan *p, const char *pass) {
+  if (!p->opts.dumps || p->n_dumps == INC_MAX_DUMPS) return INC_OK;
+  p->dumps[p->n_dumps].pass = pass;
+  return inc_graph_dump(p->g, &p->dumps[p->n_dumps++].text);
+}
+
+static int run_passes(inc_plan *p) {
+  INC_TRY(inc_graph_order_init(p->g));
+  INC_TRY(keep_dump(p, "trace"));
+  for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+    if (p->opts.off & passes[i].bit || (p->opts.reference && passes[i].run == inc_pass_densify)) continue;
+    INC_TRY(passes[i].run(p->g));
+    INC_TRY(keep_dump(p, passes[i].name));
+  }
+  for (int i = 0; i < p->g->n_order; i++) inc_graph_load_specs(p->g, p->g->order[i]);
+  return INC_OK;
+}
+
+/* -- hoisting ------------------------------------------------------------------------------------------ */
+
+/* An op is hoisted if all that it reads is captured tensors that this plan never writes, or hoisted itself. */
+static bool hoistable(const inc_plan *p, const inc_gop *op, const bool *hoisted) {
+  if (op->commit || op->node.n_in == 0) return op->node.n_in == 0 && !op->commit;
+  for (int k = 0; k < op->node.n_in; k++) {
+    int v = op->in[k];
+    if (v < 0) continue;
+    int root = inc_graph_root(p->g, v), made = inc_graph_producer(p->g, v);
+    if (op->version[k] >= 0) return false;
+    if (p->g->values[root].kind == INC_V_INPUT) return false;
+    if (p->g->values[root].kind == INC_V_CAPTURED) {
+      const inc_tensor *rng = p->g->values[root].tensor;
+      if (inc_graph_written(p->g, root) || rng->spec.ndim == 0 || rng->spec.dtype == INC_I64) return false;
+    } else if (made < 0 || !hoisted[made]) {
+      return false;
+    }
+  }
+  for (int k = 0; k < op->node.n_out; k++) /* a slice of something that is written in each step stays there */
+    if (p->g->values[op->out[k]].base >= 0 && !(op->node.op->flags & INC_OP_VIEW)) return false;
+  return true;
+}
+
+static int move_hoisted_first(inc_plan *p, const bool *hoisted) {
+  inc_graph *g = p->g;
+  int *order = inc_alloc(sizeof *order * (size_t)(g->n_order + 1)), n = 0;
+  if (!order) return INC_EMEM;
+  for (int late = 0; late < 2; late++)
+    for (int i = 0; i < g->n_order; i++)
+      if (hoisted[g->order[i]] == !late) order[n++] = g->order[i];
+  memcpy(g->order, order, sizeof *order * (size_t)n);
+  inc_free(order);
+  return INC_OK;
+}
+
+static int find_hoisted(inc_plan *p, bool *hoisted) {
+  if (p->opts.off & INC_PASS_HOIST) return INC_OK;
+  for (int i = 0; i < p->g->n_order; i++)
+    hoisted[p->g->order[i]] = hoistable(p, &p->g->ops[p->g->order[i]], hoisted);
+  return move_hoisted_first(p, hoisted);
+}
+
+static int watch(inc_plan *p, int value) {
+  int root = inc_graph_root(p->g, value);
+  inc_tensor *t = p->g->values[root].tensor;
+  for (int i = 0; t && i < p->n_watches; i++)
+    if (p->watches[i].tensor == t) return INC_OK;
+  if (!t) return INC_OK;
+  inc_watch *w = inc_realloc(p->watches, sizeof *w * (size_t)p->n_watches, sizeof *w * (size_t)(p->n_watches + 1));
+  if (!w) return INC_EMEM;
+  p->watches = w;
+  w[p->n_watches++] = (inc_watch){.tensor = t};
+  return INC_OK;
+}
+
+/* -- kernels ------------------------------------------------------------------------------------------- */
+
+static int choose(const inc_plan *p, const inc_node *node, inc_choice *out) {
+  inc_choice all[8];
+  int n = 0, pick = 0;
+  INC_TRY(inc_cpu_backend.query(node, all, 8, &n));
+  if (p->opts.reference)
+    while (pick < n - 1 && !(all[pick].flags & INC_K_REF)) pick++;
+  *out = all[pick];
+  return INC_OK;
+}
+
+/* in[1] never changes between hoistings: a kernel may keep its packed copy. */
+static bool weight_is_constant(const inc_plan *p, const inc_gop *op, const bool *hoisted) {
+  if (op->node.n_in < 2 || op->in[1] < 0) return false;
+  int root = inc_graph_root(p->g, op->in[1]), made = inc_graph_producer(p->g, op->in[1]);
+  if (p->g->values[root].kind == INC_V_CAPTURED) return !inc_graph_written(p->g, root);
+  return made >= 0 && hoisted[made];
+}
+
+static int prepare_step(inc_plan *p, int op, const bool *hoisted) {
+  inc_gop *o = &p->g->ops[op];
+  inc_step *s = &p->steps[p->n_steps];
+  memset(s, 0, sizeof *s);
+  s->op = op;
+  INC_TRY(choose(p, &o->node, &s->choice));
+  bool keep = !hoisted[op] && (s->choice.flags & INC_K_PACKS) && weight_is_constant(p, o, hoisted);
+  if (keep) {
+    s->same = 2;
+    INC_TRY(watch(p, o->in[1]));
+  }
+  INC_TRY(inc_cpu_backend.prepare(&o->node, &s->choice, keep ? INC_PREP_KEEP : 0, &s->kernel));
+  p->n_steps++;
+  if (s->choice.workspace > p->workspace_bytes) p->workspace_bytes = s->choice.workspace;
+  s->in = inc_zalloc(sizeof *s->in * (size_t)(o->node.n_in + 1));
+  s->out = inc_zalloc(sizeof *s->out * (size_t)(o->node.n_out + 1));
+  return s->in && s->out ? INC_OK : INC_EMEM;
+}
+
+static int name_failure(const inc_gop *op, int code) {
+  char line[384];
+  inc_error e = *inc_error_last();
+  snprintf(line, sizeof line, "%s%s%s%s%s", op->node.op->name, *op->scope ? " in " : "", op->scope,
+           *op->where ? " at " : "", op->where);
+  snprintf(e.op, sizeof e.op, "plan");
+  memmove(e.text + strlen(line) + 2 < e.text + sizeof e.text ? e.text + strlen(line) + 2 : e.text, e.text,
+          sizeof e.text - strlen(line) - 3);
+  memcpy(e.text, line, strlen(line));
+  memcpy(e.text + strlen(line), ": ", 2);
+  e.text[sizeof e.text - 1] = '\0';
+  inc_error_set(&e);
+  return code;
+}
+
+static int prepare_all(inc_plan *p, const bool *hoisted) {
+  inc_graph *g = p->g;
+  p->steps = inc_zalloc(sizeof *p->steps * (size_t)(g->n_order + 1));
+  if (!p->steps) return INC_EMEM;
+  for (int i = 0; i < g->n_order; i++) {
+    int op = g->order[i];
+    if (g->ops[op].node.op->flags & INC_OP_VIEW) continue;
+    int code = prepare_step(p, op, hoisted);
+    if (code) return name_failure(&g->ops[op], code);
+    p->n_hoisted += hoisted[op];
+    p->n_compute += !hoisted[op] && !g->ops[op].commit;
+    for (int k = 0; hoisted[op] && k < g->ops[op].node.n_in; k++)
+      if (g->ops[op].in[k] >= 0) INC_TRY(watch(p, g->ops[op].in[k]));
+  }
+  return INC_OK;
+}
+
+static bool reads_default_rng(const inc_graph *g) {
+  for (int i = 0; i < g->n_values; i++)
+    if (inc_rng_is_default(g->values[i].tensor)) return true;
+  return false;
+}
+
+static int build(inc_plan *p) {
+  INC_TRY(run_passes(p));
+  inc_graph *g = p->g;
+  bool *hoisted = inc_zalloc((size_t)g->n_ops + 1);
+  p->places = inc_alloc(sizeof *p->places * (size_t)(g->n_values + 1));
+  int code = hoisted && p->places ? find_hoisted(p, hoisted) : INC_EMEM;
+  if (!code) code = prepare_all(p, hoisted);
+  if (!code)
+    code = inc_arena_place(g, hoisted, !(p->opts.off & INC_PASS_ARENA), p->places, &p->arena_bytes, &p->sum_bytes);
+  for (int i = 0; !code && i < g->n_values; i++)
+    if (p->places[i].last == INT32_MAX) p->kept_bytes += p->places[i].bytes;
+  p->steps_rng = reads_default_rng(g);
+  inc_free(hoisted);
+  return code;
+}
+
+int inc_plan_compile(inc_graph *g, const inc_plan_opts *opts, inc_plan **out) {
+  inc_plan *p = inc_zalloc(sizeof *p);
+  if (!p) {
+    inc_graph_free(g);
+    return INC_EMEM;
+  }
+  p->refs = 1;
+  p->g = g;
+  if (opts) p->opts = *opts;
+  pthread_mutex_init(&p->lock, NULL);
+  int code = build(p);
+  if (code) {
+    inc_plan_unref(p);
+    return code;
+  }
+  *out = p;
+  return INC_OK;
+}
+
+inc_plan *inc_plan_ref(inc_plan *p) {
+  p->refs++;
+  return p;
+}
+
+void inc_plan_unref(inc_plan *p) {
+  if (!p || --p->refs > 0) return;
+  for (int i = 0; i < p->n_steps; i++) {
+    inc_cpu_backend.drop(p->steps[i].kernel);
+    inc_free(p->steps[i].in);
+    inc_free(p->steps[i].out);
+  }
+  for (int i = 0; i < p->n_dumps; i++) inc_free(p->dumps[i].text);
+  inc_free(p->steps);
+  inc_free(p->places);
+  inc_free(p->patches);
+  inc_free(p->watches);
+  inc_free(p->arena);
+  inc_free(p->workspace);
+  inc_graph_free(p->g);
+  pthread_mutex_destroy(&p->lock);
+  inc_free(p);
+}
+
+/* -- what it is ---------------------------------------------------------------------------------------- */
+
+int inc_plan_inputs(const inc_plan *p) { return p->g->n_inputs; }
+int inc_plan_outputs(const inc_plan *p) { return p->g->n_outputs; }
+
+const inc_spec *inc_plan_input_spec(const inc_plan *p, int i) {
+  for (int v = 0; v < p->g->n_values; v++)
+    if (p->g->values[v].kind == INC_V_INPUT && p->g->values[v].input == i) return &p->g->values[v].spec;
+  return NULL;
+}
+
+const inc_spec *inc_plan_output_spec(const inc_plan *p, int k) { return &p->g->values[p->g->outputs[k]].spec; }
+
+void inc_plan_memory_get(const inc_plan *p, inc_plan_memory *m) {
+  memset(m, 0, sizeof *m);
+  m->arena = p->arena_bytes;
+  m->workspace = p->workspace_bytes;
+  m->kept = p->kept_bytes;
+  m->without_reuse = p->sum_bytes;
+  m->kernels = p->n_steps;
+  for (int i = 0; i < p->g->n_values; i++)
+    if (p->g->values[i].tensor) m->captured += inc_spec_bytes(&p->g->values[i].spec);
+  for (int i = 0; i < p->n_steps; i++) m->references += (p->steps[i].choice.flags & INC_K_REF) != 0;
+}

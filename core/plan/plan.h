@@ -1,0 +1,79 @@
+/* plan.h -- a whole step, planned once and replayed from C.
+**
+** inc_plan_compile takes a traced graph through the passes (passes.h) and prepares one kernel a node.
+** Running is a loop over prepared kernels on the compute thread: no allocation, no Lua, no look-up.
+**
+** A step has two halves.  `compute` runs everything that only the step itself can see; `commit` runs the
+** writes that outlive it (weights, slots, statistics, averages), in program order, with no point of
+** interruption.  So a NaN, Ctrl-C or an error before commit leaves nothing half done.
+*/
+#ifndef INC_PLAN_H
+#define INC_PLAN_H
+
+#include "backend.h"
+#include "graph.h"
+
+typedef struct inc_plan inc_plan;
+
+enum { /* passes that can be switched off (bits of inc_plan_opts.off) */
+       INC_PASS_SIMPLIFY = 1,
+       INC_PASS_FUSE = 2,
+       INC_PASS_LAYOUT = 4,
+       INC_PASS_ALIAS = 8,
+       INC_PASS_RECOMPUTE = 16,
+       INC_PASS_ARENA = 32, /* off: every value has its own memory */
+       INC_PASS_HOIST = 64, /* work on captured tensors alone is done again only when they change */
+       INC_PASS_SCHED = 128,
+};
+
+typedef struct inc_plan_opts {
+  uint32_t off;
+  bool reference; /* reference kernels only, for tests */
+  bool dumps;     /* keep the text of the graph after each pass */
+} inc_plan_opts;
+
+/* Takes over `g` (also on failure). */
+int inc_plan_compile(inc_graph *g, const inc_plan_opts *opts, inc_plan **out);
+inc_plan *inc_plan_ref(inc_plan *p);
+void inc_plan_unref(inc_plan *p);
+
+int inc_plan_inputs(const inc_plan *p);
+int inc_plan_outputs(const inc_plan *p);
+const inc_spec *inc_plan_input_spec(const inc_plan *p, int i);
+const inc_spec *inc_plan_output_spec(const inc_plan *p, int k);
+
+/* Both halves; out[] (inc_plan_outputs of them) receives new tensors.  Inputs must have the traced shapes
+** and dtypes; other strides are copied first.  Callable from any thread; calls on one plan do not overlap. */
+int inc_plan_run(inc_plan *p, inc_tensor *const *in, inc_tensor **out);
+
+/* The halves, for a training loop.  Between them inc_plan_peek reads an output where it lies in the arena
+** (its first element as a double); commit must follow the compute it belongs to, or be left out. */
+int inc_plan_compute(inc_plan *p, inc_tensor *const *in);
+int inc_plan_commit(inc_plan *p);
+double inc_plan_peek(const inc_plan *p, int output);
+/* Copy output k to `dst` (contiguous, inc_plan_output_spec dtype). */
+int inc_plan_read(const inc_plan *p, int output, void *dst);
+/* The first op, in order, whose float output is not finite, of the last compute: its layer's name and Lua line
+** into `name`; "" if all are finite.  Re-runs the step with checks; slow. */
+int inc_plan_find_nan(inc_plan *p, inc_tensor *const *in, char *name, size_t n);
+
+typedef struct inc_plan_memory {
+  size_t arena;      /* activations, gradients, temporaries: one block */
+  size_t workspace;  /* kernels' scratch, shared */
+  size_t kept;       /* hoisted values and packed weights */
+  size_t captured;   /* tensors that exist outside: weights, slots, statistics */
+  size_t without_reuse; /* what the arena would take if nothing shared memory */
+  int kernels, references;
+} inc_plan_memory;
+/* Known after compile, before anything is allocated (the arena comes with the first run). */
+void inc_plan_memory_get(const inc_plan *p, inc_plan_memory *m);
+
+/* Text from inc_alloc. */
+int inc_plan_explain(inc_plan *p, char **out);           /* one row a node, with times once it has run */
+int inc_plan_dump(const inc_plan *p, const char *pass, char **out); /* "trace", "simplify", ...: needs opts.dumps */
+void inc_plan_profile(inc_plan *p, bool on);             /* time each node of the following runs */
+
+/* Checksum of everything that decides the bits: kernel names and thread count.  Stored with a run. */
+int inc_plan_choices(const inc_plan *p, char **out);
+
+#endif
