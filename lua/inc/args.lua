@@ -66,8 +66,8 @@ end
 --- The end of an error message about an unknown name: the nearest right one, or all of them.
 function args.hint(word, names)
   local near = type(word) == 'string' and args.nearest(word, names)
-  if near then return (': did you mean %s?'):format(near) end
-  return #names > 0 and (': expected one of %s'):format(table.concat(names, ', ')) or ''
+  if near then return (' (did you mean %s?)'):format(near) end
+  return #names > 0 and (' (there are %s)'):format(table.concat(names, ', ')) or ''
 end
 
 -- -- values -------------------------------------------------------------------------------------------------
@@ -190,7 +190,8 @@ local function check_choice(self, param, v)
   for _, word in ipairs(param.choices) do
     if v == word then return v end
   end
-  args.fail('%s: %s: got %s%s', self.name, param.name, got(v), args.hint(v, param.choices))
+  local choices = table.concat(param.choices, ', ')
+  args.fail('%s: %s: expected one of %s, got %s', self.name, param.name, choices, got(v))
 end
 
 local function check(self, param, v)
@@ -201,7 +202,8 @@ local function check(self, param, v)
   elseif not param.type[1](v) then
     args.fail('%s: %s: expected %s, got %s', self.name, param.name, param.type[2], got(v))
   end
-  return math.type(v) == 'float' and param.type == args.types.int and math.tointeger(v) or v
+  local whole = param.type == args.types.int or param.type == args.types['int[2]']
+  return whole and type(v) == 'number' and math.tointeger(v) or v
 end
 
 local function take_rest(self, given, first)
@@ -237,7 +239,7 @@ local function take_named(self, given, values)
   for key, v in pairs(given) do
     local param = self.by_name[key]
     if type(key) == 'string' and not (param and not param.rest) then
-      args.fail('%s: %s: no such option%s', self.name, key, args.hint(key, self.names))
+      args.fail('%s: %s: unknown option%s', self.name, key, args.hint(key, self.names))
     elseif type(key) == 'string' and values[key] ~= nil then
       args.fail('%s: %s: given by position and by name', self.name, key)
     elseif type(key) == 'string' then
@@ -271,7 +273,7 @@ end
 function Spec:check_names(options)
   for key in pairs(options) do
     if not self.by_name[key] then
-      args.fail('%s: %s: no such option%s', self.name, tostring(key), args.hint(key, self.names))
+      args.fail('%s: %s: unknown option%s', self.name, tostring(key), args.hint(key, self.names))
     end
   end
 end

@@ -1,0 +1,47 @@
+--- nn.ReLU, nn.Sigmoid, ...: layers of one elementwise op each, made from a table.
+
+local core = require 'inc.core'
+local base = require 'inc.nn.module'
+
+local kinds = {
+  {'ReLU', 'relu', ''}, {'Sigmoid', 'sigmoid', ''}, {'Tanh', 'tanh', ''}, {'GELU', 'gelu', ''},
+  {'SiLU', 'silu', ''}, {'Softplus', 'softplus', ''},
+  {'LeakyReLU', 'leaky_relu', 'negative_slope:number=0.01;'},
+  {'Softmax', 'softmax', 'dim:int=-1;'}, {'LogSoftmax', 'log_softmax', 'dim:int=-1;'},
+}
+
+local layers = {}
+for _, kind in ipairs(kinds) do
+  local class = base.class('nn.' .. kind[1], kind[3])
+  local op = kind[2]
+  function class:forward(x) return core[op](x, self.options) end
+  function class:flops(_, out)
+    local n = 1
+    for _, size in ipairs(out) do n = n * size end
+    return n
+  end
+  layers[kind[1]] = class
+end
+
+--- Passes its input on.
+local Identity = base.class('nn.Identity', '')
+function Identity:forward(...) return ... end
+layers.Identity = Identity
+
+--- Joins dims: [N, C, H, W] becomes [N, C * H * W].
+-- @param start_dim, end_dim the first and last dim to join
+local Flatten = base.class('nn.Flatten', 'start_dim:int=2, end_dim:int=-1;')
+function Flatten:forward(x) return x:flatten(self.options) end
+layers.Flatten = Flatten
+
+--- Sets elements to zero with probability p while training and scales the others by 1 / (1 - p). Which ones
+-- depends on the seed, the step and the layer only.
+-- > nn.Dropout{0.2}
+local Dropout = base.class('nn.Dropout', 'p:number=0.5;')
+function Dropout:forward(x)
+  if not self.training or self.options.p == 0 then return x end
+  return core.dropout(x, core.rng(), {p = self.options.p, stream = core.stream()})
+end
+layers.Dropout = Dropout
+
+return layers

@@ -1,0 +1,175 @@
+--- Looking at nets: printing, summary, end_points.
+--
+-- All three rest on base.watching, which shows each layer's output as it is made; nothing is stored on the
+-- layers, so a net that was looked at holds no tensors from it. Summary and build push one blank picture
+-- through the net in evaluation mode: what a forward of one's own does cannot be known without running it.
+
+local core = require 'inc.core'
+local args = require 'inc.args'
+local base = require 'inc.nn.module'
+
+local Module = base.Module
+
+-- -- printing -----------------------------------------------------------------------------------------------
+
+local function tree(self, indent, lines, label)
+  local children = not self._class.atomic and self._children or {}
+  if #children == 0 then
+    lines[#lines + 1] = indent .. label .. self:describe_call()
+    return
+  end
+  lines[#lines + 1] = indent .. label .. self:describe_call():gsub('{}$', '') .. ' {'
+  for _, name in ipairs(children) do
+    tree(self._child[name], indent .. '  ', lines, name:find '^%d+$' and '' or name .. ': ')
+  end
+  lines[#lines + 1] = indent .. '}'
+end
+
+--- The call that makes this layer, without what is inside it.
+function Module:describe_call()
+  return self._class._spec:describe(self.options)
+end
+
+--- The text of print: the call that makes a layer, or the tree of a net.
+function Module:describe()
+  local lines = {}
+  tree(self, '', lines, '')
+  return table.concat(lines, '\n')
+end
+
+-- -- running once to see shapes -----------------------------------------------------------------------------
+
+local function quietly(self, f)
+  local modes = {}
+  for i, entry in ipairs(self:named_modules()) do modes[i] = {entry[2], entry[2].training} end
+  self:eval()
+  local _ <close> = setmetatable({}, {__close = function()
+    for _, mode in ipairs(modes) do rawset(mode[1], 'training', mode[2]) end
+  end})
+  return core.no_grad(f)
+end
+
+local function check_shape(name, shape)
+  if type(shape) ~= 'table' or #shape == 0 then
+    args.fail('%s: expected a shape such as {32, 3, 299, 299}, got %s', name, args.show(shape))
+  end
+end
+
+local function run_blank(self, shape)
+  local one = {table.unpack(shape)}
+  one[1] = 1
+  quietly(self, function() self(core.zeros(one)) end)
+end
+
+--- Make all parameters, finding left-out input channels from an input of this shape. Returns the net.
+-- > net:build{32, 3, 299, 299}
+function Module:build(shape)
+  check_shape('build', shape)
+  run_blank(self, shape)
+  return self
+end
+
+-- -- summary ------------------------------------------------------------------------------------------------
+
+local Summary = {}
+Summary.__index = Summary
+
+local function units(n)
+  for _, unit in ipairs{{1e12, 'T'}, {1e9, 'G'}, {1e6, 'M'}, {1e3, 'k'}} do
+    if n >= unit[1] then return ('%.2f %s'):format(n / unit[1], unit[2]) end
+  end
+  return ('%d'):format(n)
+end
+
+local function cells(row)
+  return {row.name, row.layer, row.output and '[' .. table.concat(row.output, ', ') .. ']' or '',
+    units(row.parameters), units(row.flops), units(row.bytes)}
+end
+
+function Summary:__tostring()
+  local lines, width = {{'name', 'layer', 'output', 'parameters', 'FLOPs', 'bytes'}}, {}
+  for _, row in ipairs(self) do lines[#lines + 1] = cells(row) end
+  lines[#lines + 1] = cells(self.total)
+  for _, line in ipairs(lines) do
+    for i, cell in ipairs(line) do width[i] = math.max(width[i] or 0, #cell) end
+  end
+  for n, line in ipairs(lines) do
+    for i, cell in ipairs(line) do
+      line[i] = i <= 3 and cell .. (' '):rep(width[i] - #cell) or (' '):rep(width[i] - #cell) .. cell
+    end
+    lines[n] = table.concat(line, '  ')
+  end
+  return table.concat(lines, '\n')
+end
+
+local function own_parameters(module)
+  if module._class.atomic then return module:count_parameters() end
+  local n = 0
+  for _, key in ipairs(module._params) do n = n + module[key]:numel() end
+  return n
+end
+
+local element_bytes = {f32 = 4, bf16 = 2, f16 = 2, f64 = 8, u8 = 1, i32 = 4, i64 = 8}
+
+local function collect(self, batch, rows, names)
+  local inside, pending = {}, {} -- children of an atomic layer add their FLOPs to its row
+  for _, entry in ipairs(self:named_modules()) do
+    if entry[2]._class.atomic then
+      for _, child in ipairs(entry[2]:named_modules()) do
+        if child[2] ~= entry[2] then inside[child[2]] = entry[2] end
+      end
+    end
+  end
+  return function(module, x, ...)
+    local y = ...
+    local leaf = #module._children == 0 or module._class.atomic
+    if not leaf or not args.is_tensor(y) then return ... end
+    local output, input = y:shape(), x:shape()
+    output[1], input[1] = output[1] * batch, input[1] * batch
+    local flops = module.flops and module:flops(input, output) or pending[module] or 0
+    local owner = inside[module]
+    if owner then
+      pending[owner] = (pending[owner] or 0) + flops
+    else
+      rows[#rows + 1] = {
+        name = names[module], layer = module._class._short, output = output, flops = flops,
+        parameters = own_parameters(module), bytes = y:numel() * batch * element_bytes[y:dtype()],
+      }
+    end
+    return ...
+  end
+end
+
+--- A row a layer: name, output shape, parameters, FLOPs (two for a multiplication with addition), and bytes
+-- of the output. The result prints as a table; summary[i] has the fields of row i and summary.total the sums.
+-- > net:summary{32, 3, 299, 299}
+function Module:summary(shape)
+  check_shape('summary', shape)
+  local rows, names = setmetatable({}, Summary), {}
+  for _, entry in ipairs(self:named_modules()) do names[entry[2]] = entry[1] end
+  base.watching(collect(self, shape[1], rows, names), run_blank, self, shape)
+  local total = {name = 'total', layer = '', parameters = self:count_parameters(), flops = 0, bytes = 0}
+  for _, row in ipairs(rows) do
+    total.flops, total.bytes = total.flops + row.flops, total.bytes + row.bytes
+  end
+  rows.total = total
+  return rows
+end
+
+-- -- intermediate values ------------------------------------------------------------------------------------
+
+--- The outputs of named layers for input x, as the net computes them in its present mode.
+-- @param names a list of paths; the outputs of all children when left out
+-- @return a table: name -> tensor
+-- > net:end_points(x, {'Mixed_6e', 'avgpool'})
+function Module:end_points(x, names)
+  local wanted, found = {}, {}
+  for _, name in ipairs(names or self._children) do wanted[self:find(name)] = name end
+  base.watching(function(module, _, ...)
+    if wanted[module] then found[wanted[module]] = (...) end
+    return ...
+  end, self, x)
+  return found
+end
+
+return Module
