@@ -43,7 +43,7 @@ static int infer_avg(inc_node *n) {
 
 static int ref_avg(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *x = &n->in[0], *y = &n->out[0];
-  INC_EACH(y, i) {
+  INC_EACH (y, i) {
     int64_t h0 = first_of(i[2], x->shape[2], y->shape[2]), h1 = end_of(i[2], x->shape[2], y->shape[2]);
     int64_t w0 = first_of(i[3], x->shape[3], y->shape[3]), w1 = end_of(i[3], x->shape[3], y->shape[3]);
     double sum = 0;
@@ -63,7 +63,8 @@ static int grad_avg(inc_grad *g) {
 const inc_op inc_op_adaptive_avg_pool2d = {
     .name = "adaptive_avg_pool2d",
     .sig = "x:tensor, output_size:int[2] -> y",
-    .doc = "The mean over windows of x [N, C, H, W] chosen so that the result has height and width output_size.\n"
+    .doc = "The mean over windows of x [N, C, H, W] chosen so that the result has height and width "
+           "output_size.\n"
            "> inc.adaptive_avg_pool2d(inc.tensor{{{{1, 2}, {3, 4}}}}, 1):tolist()  --> {{{{2.5}}}}",
     .infer = infer_avg,
     .grad = grad_avg,
@@ -72,7 +73,7 @@ const inc_op inc_op_adaptive_avg_pool2d = {
 
 static int ref_avg_backward(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *dy = &n->in[0], *dx = &n->out[0];
-  INC_EACH(dx, i) {
+  INC_EACH (dx, i) {
     double sum = 0;
     for (int64_t h = 0; h < dy->shape[2]; h++) {
       int64_t h0 = first_of(h, dx->shape[2], dy->shape[2]), h1 = end_of(h, dx->shape[2], dy->shape[2]);
@@ -107,7 +108,7 @@ static int infer_max(inc_node *n) {
 
 static int ref_max(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *x = &n->in[0], *y = &n->out[0];
-  INC_EACH(y, i) {
+  INC_EACH (y, i) {
     int64_t h0 = first_of(i[2], x->shape[2], y->shape[2]), h1 = end_of(i[2], x->shape[2], y->shape[2]);
     int64_t w0 = first_of(i[3], x->shape[3], y->shape[3]), w1 = end_of(i[3], x->shape[3], y->shape[3]);
     double best = -INFINITY;
@@ -135,7 +136,8 @@ static int grad_max(inc_grad *g) {
 const inc_op inc_op_adaptive_max_pool2d = {
     .name = "adaptive_max_pool2d",
     .sig = "x:tensor, output_size:int[2] -> y, _index",
-    .doc = "The maximum over windows of x [N, C, H, W] chosen so that the result has height and width output_size.\n"
+    .doc = "The maximum over windows of x [N, C, H, W] chosen so that the result has height and width "
+           "output_size.\n"
            "> inc.adaptive_max_pool2d(inc.tensor{{{{1, 2}, {3, 4}}}}, 1):tolist()  --> {{{{4}}}}",
     .save_out = 2,
     .n_out = 2,
@@ -146,7 +148,7 @@ const inc_op inc_op_adaptive_max_pool2d = {
 
 static int ref_max_backward(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *dy = &n->in[0], *dx = &n->out[0];
-  INC_EACH(dx, i) {
+  INC_EACH (dx, i) {
     double sum = 0;
     for (int64_t h = 0; h < dy->shape[2]; h++)
       for (int64_t w = 0; w < dy->shape[3]; w++) {

@@ -33,7 +33,8 @@ static int infer_train(inc_node *n) {
   char got[96];
   INC_TRY(check_inputs(n, 0, 2));
   if (inc_spec_numel(x) > 0 && per_channel(x) < 2)
-    return inc_fail(INC_EARG, "x", "expected more than one value per channel to take statistics of, got shape %s",
+    return inc_fail(INC_EARG, "x",
+                    "expected more than one value per channel to take statistics of, got shape %s",
                     inc_shape_text(x->ndim, x->shape, got, sizeof got));
   INC_TRY(inc_done(inc_out_like(n, 0, 0)));
   INC_TRY(inc_done(inc_out(n, 1, stat_dtype(n, 0), 1, &x->shape[1])));
@@ -64,7 +65,7 @@ static line line_of(const inc_node *n, void *const *in, int weight, double mean,
 
 static void apply(const inc_node *n, void *const *in, void *const *out, const line *l, int64_t c) {
   inc_spec run = channel(&n->in[0]);
-  INC_EACH(&run, i) {
+  INC_EACH (&run, i) {
     i[1] = c;
     double y = line_at(l, inc_ref_get(n, in, 0, i));
     inc_ref_put(n, out, 0, i, l->relu && y < 0 ? 0 : y);
@@ -79,8 +80,8 @@ static int ref_train(const inc_node *n, void *const *in, void *const *out) {
     const char *x = in[0];
     int64_t base = c * n->in[0].strides[1];
     double mean = 0, var = 0;
-    INC_EACH(&run, i) mean += inc_load(x, run.dtype, base + inc_ref_at(&run, i)) / count;
-    INC_EACH(&run, j) {
+    INC_EACH (&run, i) mean += inc_load(x, run.dtype, base + inc_ref_at(&run, i)) / count;
+    INC_EACH (&run, j) {
       double d = inc_load(x, run.dtype, base + inc_ref_at(&run, j)) - mean;
       var += d * d / count;
     }
@@ -109,7 +110,8 @@ static int grad_train(inc_grad *g) {
 const inc_op inc_op_batch_norm_train = {
     .name = "batch_norm_train",
     .sig = "x:tensor, weight:tensor?, bias:tensor?, eps:float=1e-5, relu:bool=false -> y, mean, var",
-    .doc = "Normalise each channel of x [N, C, ...] by the batch's own mean and variance (biased, returned as [C]), "
+    .doc = "Normalise each channel of x [N, C, ...] by the batch's own mean and variance (biased, returned "
+           "as [C]), "
            "then scale by weight and shift by bias.",
     .flags = INC_OP_HIDDEN,
     .save_in = 7,
@@ -140,8 +142,10 @@ static int grad_eval(inc_grad *g) {
 
 const inc_op inc_op_batch_norm_eval = {
     .name = "batch_norm_eval",
-    .sig = "x:tensor, weight:tensor?, bias:tensor?, mean:tensor, var:tensor, eps:float=1e-5, relu:bool=false -> y",
-    .doc = "Normalise each channel of x [N, C, ...] by the given mean and variance [C], then scale by weight and "
+    .sig = "x:tensor, weight:tensor?, bias:tensor?, mean:tensor, var:tensor, eps:float=1e-5, relu:bool=false "
+           "-> y",
+    .doc = "Normalise each channel of x [N, C, ...] by the given mean and variance [C], then scale by weight "
+           "and "
            "shift by bias.",
     .flags = INC_OP_HIDDEN,
     .save_in = 31,
@@ -167,21 +171,22 @@ static double dy_at(const inc_node *n, void *const *in, const line *l, const int
   return l->relu && !(line_at(l, x) > 0) ? 0 : inc_ref_get(n, in, 0, i);
 }
 
-/* dx = weight inv (dy - mean(dy) - xhat mean(dy xhat)); the means are left out when the statistics are given. */
+/* dx = weight inv (dy - mean(dy) - xhat mean(dy xhat)); the means are left out when the statistics are given.
+ */
 static int backward(const inc_node *n, void *const *in, void *const *out, bool fixed) {
   const inc_spec *x = &n->in[1];
   inc_spec run = channel(x);
   for (int64_t c = 0; c < x->shape[1]; c++) {
     line l = line_of(n, in, 2, inc_ref_vec(n, in, 4, c, 0), inc_ref_vec(n, in, 5, c, 1), c);
     double sum = 0, dot = 0, xhat, count = fixed ? INFINITY : (double)per_channel(x);
-    INC_EACH(&run, i) {
+    INC_EACH (&run, i) {
       i[1] = c;
       double dy = dy_at(n, in, &l, i, &xhat);
       sum += dy;
       dot += dy * xhat;
       i[1] = 0;
     }
-    INC_EACH(&run, j) {
+    INC_EACH (&run, j) {
       j[1] = c;
       double dy = dy_at(n, in, &l, j, &xhat);
       inc_ref_put(n, out, 0, j, l.weight * l.inv * (dy - sum / count - xhat * dot / count));
@@ -193,7 +198,9 @@ static int backward(const inc_node *n, void *const *in, void *const *out, bool f
   return INC_OK;
 }
 
-static int ref_backward(const inc_node *n, void *const *in, void *const *out) { return backward(n, in, out, false); }
+static int ref_backward(const inc_node *n, void *const *in, void *const *out) {
+  return backward(n, in, out, false);
+}
 static int ref_eval_backward(const inc_node *n, void *const *in, void *const *out) {
   return backward(n, in, out, true);
 }
@@ -245,8 +252,10 @@ static int ref_running(const inc_node *n, void *const *in, void *const *out) {
 
 const inc_op inc_op_bn_running_ = {
     .name = "bn_running_",
-    .sig = "running_mean:tensor!, running_var:tensor!, mean:tensor, var:tensor, momentum:float=0.1, count:int",
-    .doc = "Move the running statistics [C] towards the batch's by momentum; `count` values per channel make the "
+    .sig =
+        "running_mean:tensor!, running_var:tensor!, mean:tensor, var:tensor, momentum:float=0.1, count:int",
+    .doc = "Move the running statistics [C] towards the batch's by momentum; `count` values per channel make "
+           "the "
            "variance unbiased.",
     .flags = INC_OP_HIDDEN | INC_OP_MUTATES,
     .infer = infer_running,

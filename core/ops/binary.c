@@ -24,7 +24,7 @@ static double spread(const inc_node *n, void *const *in, int k, int ndim, const 
 
 static int ref_binary(const inc_node *n, void *const *in, void *const *out, binary_fn *f) {
   int nd = n->out[0].ndim;
-  INC_EACH(&n->out[0], i) inc_ref_put(n, out, 0, i, f(spread(n, in, 0, nd, i), spread(n, in, 1, nd, i)));
+  INC_EACH (&n->out[0], i) inc_ref_put(n, out, 0, i, f(spread(n, in, 0, nd, i), spread(n, in, 1, nd, i)));
   return INC_OK;
 }
 
@@ -93,7 +93,7 @@ static int grad_minimum(inc_grad *g) { return grad_extreme(g, 1); }
 /* -- in place --------------------------------------------------------------------------------------- */
 static int ref_inplace(const inc_node *n, void *const *in, binary_fn *f) {
   const inc_spec *x = &n->in[0];
-  INC_EACH(x, i) {
+  INC_EACH (x, i) {
     int64_t at = inc_ref_at(x, i);
     inc_store(in[0], x->dtype, at, f(inc_load(in[0], x->dtype, at), spread(n, in, 1, x->ndim, i)));
   }
@@ -126,7 +126,7 @@ static int ref_lerp_(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *x = &n->in[0];
   double w = inc_load(in[2], n->in[2].dtype, 0);
   (void)out;
-  INC_EACH(x, i) {
+  INC_EACH (x, i) {
     int64_t at = inc_ref_at(x, i);
     double v = inc_load(in[0], x->dtype, at);
     inc_store(in[0], x->dtype, at, v + w * (spread(n, in, 1, x->ndim, i) - v));
@@ -137,7 +137,8 @@ static int ref_lerp_(const inc_node *n, void *const *in, void *const *out) {
 const inc_op inc_op_lerp_ = {
     .name = "lerp_",
     .sig = "x:tensor!, end:tensor, weight:tensor",
-    .doc = "x = x + weight * (end - x), in place; weight is one number. An exponential moving average is this step.\n"
+    .doc = "x = x + weight * (end - x), in place; weight is one number. An exponential moving average is "
+           "this step.\n"
            "> inc.tensor{0, 2}:lerp_(inc.tensor{4, 4}, 0.5):tolist()  --> {2, 3}",
     .flags = INC_OP_EWISE | INC_OP_MUTATES,
     .infer = infer_lerp_,
@@ -151,9 +152,10 @@ static int infer_where(inc_node *n) {
 
 static int ref_where(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *y = &n->out[0];
-  INC_EACH(y, i) {
+  INC_EACH (y, i) {
     int k = spread(n, in, 0, y->ndim, i) != 0 ? 1 : 2;
-    inc_ref_copy(out[0], y->dtype, inc_ref_at(y, i), in[k], n->in[k].dtype, inc_ref_spread(&n->in[k], y->ndim, i));
+    inc_ref_copy(out[0], y->dtype, inc_ref_at(y, i), in[k], n->in[k].dtype,
+                 inc_ref_spread(&n->in[k], y->ndim, i));
   }
   return INC_OK;
 }

@@ -61,7 +61,7 @@ static int ref_cat(const inc_node *n, void *const *in, void *const *out) {
   int64_t start = 0;
   for (int k = 0; k < n->n_in; k++) {
     const inc_spec *x = &n->in[k];
-    INC_EACH(x, i) {
+    INC_EACH (x, i) {
       int64_t at = inc_ref_at(y, i) + start * y->strides[d];
       inc_ref_copy(out[0], y->dtype, at, in[k], x->dtype, inc_ref_at(x, i));
     }
@@ -94,8 +94,8 @@ static int ref_slice_backward(const inc_node *n, void *const *in, void *const *o
   const inc_spec *dy = &n->in[0], *dx = &n->out[0];
   int64_t start = inc_int(n, 2) * dx->strides[inc_int(n, 1)];
   inc_ref_zero(dx, out[0]);
-  INC_EACH(dy, i)
-  inc_ref_copy(out[0], dx->dtype, inc_ref_at(dx, i) + start, in[0], dy->dtype, inc_ref_at(dy, i));
+  INC_EACH (dy, i)
+    inc_ref_copy(out[0], dx->dtype, inc_ref_at(dx, i) + start, in[0], dy->dtype, inc_ref_at(dy, i));
   return INC_OK;
 }
 

@@ -18,7 +18,8 @@ static inline double inc_float(const inc_node *n, int k) { return inc_attr_float
 static inline int64_t inc_int(const inc_node *n, int k) { return n->attr[k].i[0]; }
 static inline bool inc_absent(const inc_node *n, int k) { return n->attr[k].n < 0; }
 
-/* Dense strides in the order of dims of `like` (row-major where that says nothing), for a tensor of its shape. */
+/* Dense strides in the order of dims of `like` (row-major where that says nothing), for a tensor of its
+ * shape. */
 void inc_dense_like(const inc_spec *like, int64_t *strides);
 /* Out[0] of an elementwise op: all present inputs from `first` on broadcast together. */
 int inc_infer_ewise(inc_node *n, int first, int dtype);
@@ -35,16 +36,17 @@ int inc_dims_attr(inc_node *n, int k, int in, bool *marks);
 /* A shape attribute with room for one -1; count and signs checked. */
 int inc_shape_attr(const inc_node *n, int k, const char *what);
 int inc_want_same_dtype(const inc_node *n, int in, int as);
-int inc_want_scalar(const inc_node *n, int in);  /* 0-d, or one element */
-int inc_want_int(const inc_node *n, int in);     /* an integer dtype */
-int inc_want_vector(const inc_node *n, int in, int64_t len); /* [len] */
+int inc_want_scalar(const inc_node *n, int in);                                 /* 0-d, or one element */
+int inc_want_int(const inc_node *n, int in);                                    /* an integer dtype */
+int inc_want_vector(const inc_node *n, int in, int64_t len);                    /* [len] */
 int inc_want_at_least(const inc_node *n, const char *what, int k, int64_t low); /* every number of attr[k] */
 
 /* p[0], p[1] of ewise.def: the first two attributes; an absent one is -inf, +inf. */
 void inc_ewise_params(const inc_node *n, double *p);
 /* Output length of a convolution (or a pool: with ceil, windows must start inside the input or its left
 ** padding); negative when the kernel does not fit. */
-int64_t inc_pool_size(int64_t in, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, bool ceil);
+int64_t inc_pool_size(int64_t in, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation,
+                      bool ceil);
 
 /* -- for gradient rules ------------------------------------------------------------------------------ */
 /* din[i] = t summed to the shape and cast to the dtype of in[i]. */

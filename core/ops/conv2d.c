@@ -69,10 +69,10 @@ static int infer_conv2d(inc_node *n) {
   for (int k = 0; k < 2; k++) {
     out[2 + k] = inc_pool_size(x->shape[2 + k], w->shape[2 + k], c.stride[k], c.pad[k], c.dil[k], false);
     if (out[2 + k] < 0)
-      return inc_fail(INC_EARG, "x", "expected %s of at least %lld (kernel %lld, dilation %lld, padding %lld), got %lld",
-                      k ? "a width" : "a height",
-                      (long long)(c.dil[k] * (w->shape[2 + k] - 1) + 1 - 2 * c.pad[k]), (long long)w->shape[2 + k],
-                      (long long)c.dil[k], (long long)c.pad[k], (long long)x->shape[2 + k]);
+      return inc_fail(
+          INC_EARG, "x", "expected %s of at least %lld (kernel %lld, dilation %lld, padding %lld), got %lld",
+          k ? "a width" : "a height", (long long)(c.dil[k] * (w->shape[2 + k] - 1) + 1 - 2 * c.pad[k]),
+          (long long)w->shape[2 + k], (long long)c.dil[k], (long long)c.pad[k], (long long)x->shape[2 + k]);
   }
   return inc_done(inc_out_4d(n, 0, x->dtype, out, 0));
 }
@@ -85,10 +85,10 @@ static int ref_conv2d(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *x = &n->in[0], *w = &n->in[1];
   conv c = conv_of(n, 0);
   int64_t cin = w->shape[1], cout = w->shape[0] / c.groups;
-  INC_EACH(&n->out[0], i) {
+  INC_EACH (&n->out[0], i) {
     double sum = inc_ref_vec(n, in, 2, i[1], 0);
     inc_spec window = inc_spec_new(INC_F32, 3, w->shape + 1);
-    INC_EACH(&window, k) {
+    INC_EACH (&window, k) {
       int64_t h = i[2] * c.stride[0] - c.pad[0] + k[1] * c.dil[0];
       int64_t v = i[3] * c.stride[1] - c.pad[1] + k[2] * c.dil[1];
       if (h < 0 || v < 0 || h >= x->shape[2] || v >= x->shape[3]) continue;
@@ -159,12 +159,13 @@ static int ref_backward_data(const inc_node *n, void *const *in, void *const *ou
   conv c = conv_of(n, 2);
   int64_t cin = w->shape[1], cout = w->shape[0] / c.groups;
   inc_spec window = inc_spec_new(INC_F32, 3, (int64_t[]){cout, w->shape[2], w->shape[3]});
-  INC_EACH(&n->out[0], i) {
+  INC_EACH (&n->out[0], i) {
     double sum = 0;
-    INC_EACH(&window, k) {
+    INC_EACH (&window, k) {
       int64_t h = reader(i[2], k[1], &c, 0, dy->shape[2]), v = reader(i[3], k[2], &c, 1, dy->shape[3]);
       int64_t co = i[1] / cin * cout + k[0];
-      if (h >= 0 && v >= 0) sum += load4(in[0], dy, i[0], co, h, v) * load4(in[1], w, co, i[1] % cin, k[1], k[2]);
+      if (h >= 0 && v >= 0)
+        sum += load4(in[0], dy, i[0], co, h, v) * load4(in[1], w, co, i[1] % cin, k[1], k[2]);
     }
     inc_ref_put(n, out, 0, i, sum);
   }
@@ -195,9 +196,9 @@ static int ref_backward_weight(const inc_node *n, void *const *in, void *const *
   conv c = conv_of(n, 1);
   int64_t cin = dw->shape[1], cout = dw->shape[0] / c.groups;
   inc_spec places = inc_spec_new(INC_F32, 3, (int64_t[]){dy->shape[0], dy->shape[2], dy->shape[3]});
-  INC_EACH(dw, i) {
+  INC_EACH (dw, i) {
     double sum = 0;
-    INC_EACH(&places, k) {
+    INC_EACH (&places, k) {
       int64_t h = k[1] * c.stride[0] - c.pad[0] + i[2] * c.dil[0];
       int64_t v = k[2] * c.stride[1] - c.pad[1] + i[3] * c.dil[1];
       if (h < 0 || v < 0 || h >= x->shape[2] || v >= x->shape[3]) continue;

@@ -7,7 +7,7 @@
 
 static int ref_copy(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *x = &n->in[0], *y = &n->out[0];
-  INC_EACH(y, i) inc_ref_copy(out[0], y->dtype, inc_ref_at(y, i), in[0], x->dtype, inc_ref_at(x, i));
+  INC_EACH (y, i) inc_ref_copy(out[0], y->dtype, inc_ref_at(y, i), in[0], x->dtype, inc_ref_at(x, i));
   return INC_OK;
 }
 
@@ -25,9 +25,10 @@ static int grad_contiguous(inc_grad *g) { return inc_g_set(g, 0, g->dout[0]); }
 const inc_op inc_op_contiguous = {
     .name = "contiguous",
     .sig = "x:tensor, memory_format:enum(contiguous|channels_last)=contiguous -> y",
-    .doc = "A copy of x in row-major order, or for [N, C, H, W] in channels-last order (N, H, W, C in memory). "
-           "Shape and values stay.\n"
-           "> inc.tensor{{1, 2}, {3, 4}}:transpose(1, 2):contiguous():view(-1):tolist()  --> {1, 3, 2, 4}",
+    .doc =
+        "A copy of x in row-major order, or for [N, C, H, W] in channels-last order (N, H, W, C in memory). "
+        "Shape and values stay.\n"
+        "> inc.tensor{{1, 2}, {3, 4}}:transpose(1, 2):contiguous():view(-1):tolist()  --> {1, 3, 2, 4}",
     .infer = infer_contiguous,
     .grad = grad_contiguous,
     .ref = ref_copy,
@@ -39,14 +40,13 @@ static int infer_cast(inc_node *n) {
   return INC_OK;
 }
 
-static int grad_cast(inc_grad *g) {
-  return inc_g_set(g, 0, inc_g_cast(g, g->dout[0], g->node->in[0].dtype));
-}
+static int grad_cast(inc_grad *g) { return inc_g_set(g, 0, inc_g_cast(g, g->dout[0], g->node->in[0].dtype)); }
 
 const inc_op inc_op_cast = {
     .name = "cast",
     .sig = "x:tensor, dtype:dtype -> y",
-    .doc = "A copy of x in another dtype (f32, bf16, f16, f64, u8, i32, i64); floats become integers by dropping the "
+    .doc = "A copy of x in another dtype (f32, bf16, f16, f64, u8, i32, i64); floats become integers by "
+           "dropping the "
            "fraction.\n"
            "> inc.tensor{1.5, -2.5}:cast('i32'):tolist()  --> {1, -2}",
     .flags = INC_OP_EWISE | INC_OP_CHEAP,
@@ -58,8 +58,8 @@ const inc_op inc_op_cast = {
 static int ref_copy_(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *x = &n->in[0], *src = &n->in[1];
   (void)out;
-  INC_EACH(x, i)
-  inc_ref_copy(in[0], x->dtype, inc_ref_at(x, i), in[1], src->dtype, inc_ref_spread(src, x->ndim, i));
+  INC_EACH (x, i)
+    inc_ref_copy(in[0], x->dtype, inc_ref_at(x, i), in[1], src->dtype, inc_ref_spread(src, x->ndim, i));
   return INC_OK;
 }
 
@@ -76,7 +76,7 @@ const inc_op inc_op_copy_ = {
 static int ref_fill_(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *x = &n->in[0];
   (void)out;
-  INC_EACH(x, i) inc_store(in[0], x->dtype, inc_ref_at(x, i), inc_float(n, 0));
+  INC_EACH (x, i) inc_store(in[0], x->dtype, inc_ref_at(x, i), inc_float(n, 0));
   return INC_OK;
 }
 
@@ -99,7 +99,7 @@ static int infer_full(inc_node *n) {
 static int ref_full(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *y = &n->out[0];
   (void)in;
-  INC_EACH(y, i) inc_ref_put(n, out, 0, i, inc_float(n, 1));
+  INC_EACH (y, i) inc_ref_put(n, out, 0, i, inc_float(n, 1));
   return INC_OK;
 }
 

@@ -23,10 +23,10 @@ static int ref(const inc_node *n, void *const *in, void *const *out) {
   double scale = p < 1 ? 1 / (1 - inc_float(n, 0)) : 0;
   uint64_t place = 0;
   uint32_t word[4];
-  INC_EACH(&n->out[0], i) {
+  INC_EACH (&n->out[0], i) {
     if (place % 4 == 0)
-      inc_rng_fill((uint64_t)rng[0], INC_RNG_DROPOUT, (uint32_t)inc_int(n, 1), (uint32_t)rng[n->in[1].strides[0]],
-                   place, word, 4);
+      inc_rng_fill((uint64_t)rng[0], INC_RNG_DROPOUT, (uint32_t)inc_int(n, 1),
+                   (uint32_t)rng[n->in[1].strides[0]], place, word, 4);
     bool kept = inc_rng_unit(word[place++ % 4]) >= p;
     inc_ref_put(n, out, 0, i, kept ? inc_ref_get(n, in, 0, i) * scale : 0);
   }
@@ -41,9 +41,10 @@ static int grad(inc_grad *g) {
 const inc_op inc_op_dropout = {
     .name = "dropout",
     .sig = "x:tensor, rng:tensor, p:float=0.5, stream:int=0 -> y",
-    .doc = "Set each element of x to 0 with probability p and multiply the others by 1 / (1 - p). The same rng "
-           "{seed, step} and stream give the same mask.\n"
-           "> inc.dropout(inc.tensor{1, 2}, inc.tensor({7, 0}, 'i64'), {p = 0}):tolist()  --> {1, 2}",
+    .doc =
+        "Set each element of x to 0 with probability p and multiply the others by 1 / (1 - p). The same rng "
+        "{seed, step} and stream give the same mask.\n"
+        "> inc.dropout(inc.tensor{1, 2}, inc.tensor({7, 0}, 'i64'), {p = 0}):tolist()  --> {1, 2}",
     .flags = INC_OP_INPLACE | INC_OP_CHEAP,
     .save_in = 2,
     .infer = infer,

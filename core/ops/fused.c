@@ -70,7 +70,8 @@ static int fold_ref(const inc_node *n, void *const *in, void *const *out) {
 
 const inc_op inc_op_fold_batch_norm = {
     .name = "fold_batch_norm",
-    .sig = "conv_weight:tensor, weight:tensor?, bias:tensor?, mean:tensor, var:tensor, eps:float=1e-5 -> w, b",
+    .sig =
+        "conv_weight:tensor, weight:tensor?, bias:tensor?, mean:tensor, var:tensor, eps:float=1e-5 -> w, b",
     .doc = "The weight and bias of a convolution that does what conv2d followed by batch_norm_eval does: "
            "w = conv_weight * weight / sqrt(var + eps), b = bias - mean * weight / sqrt(var + eps).",
     .flags = INC_OP_HIDDEN,

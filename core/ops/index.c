@@ -11,8 +11,8 @@ static int load_index(const inc_node *n, void *const *in, int k, int64_t at, int
   double v = inc_load(in[k], n->in[k].dtype, at);
   *out = (int64_t)v - 1;
   if (v >= 1 && v <= (double)size) return INC_OK;
-  return inc_fail(INC_EARG, "index", "index %.0f at position %lld: expected 1 to %lld", v, (long long)place + 1,
-                  (long long)size);
+  return inc_fail(INC_EARG, "index", "index %.0f at position %lld: expected 1 to %lld", v,
+                  (long long)place + 1, (long long)size);
 }
 
 /* -- index_select ----------------------------------------------------------------------------------- */
@@ -31,7 +31,7 @@ static int infer_index_select(inc_node *n) {
 static int ref_index_select(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *x = &n->in[0], *y = &n->out[0];
   int64_t d = inc_int(n, 0), from;
-  INC_EACH(y, i) {
+  INC_EACH (y, i) {
     INC_TRY(load_index(n, in, 1, i[d] * n->in[1].strides[0], i[d], x->shape[d], &from));
     int64_t src = inc_ref_at(x, i) + (from - i[d]) * x->strides[d];
     inc_ref_copy(out[0], y->dtype, inc_ref_at(y, i), in[0], x->dtype, src);
@@ -75,7 +75,7 @@ static int ref_index_select_backward(const inc_node *n, void *const *in, void *c
   const inc_spec *dy = &n->in[0], *dx = &n->out[0];
   int64_t d = inc_int(n, 1), to;
   inc_ref_zero(dx, out[0]);
-  INC_EACH(dy, i) {
+  INC_EACH (dy, i) {
     INC_TRY(load_index(n, in, 1, i[d] * n->in[1].strides[0], i[d], dx->shape[d], &to));
     accumulate(out[0], dx->dtype, inc_ref_at(dx, i) + (to - i[d]) * dx->strides[d], inc_ref_get(n, in, 0, i));
   }
@@ -110,7 +110,7 @@ static int infer_gather(inc_node *n) {
 static int ref_gather(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *x = &n->in[0], *y = &n->out[0];
   int64_t d = inc_int(n, 0), place = 0, from;
-  INC_EACH(y, i) {
+  INC_EACH (y, i) {
     INC_TRY(load_index(n, in, 1, inc_ref_at(&n->in[1], i), place++, x->shape[d], &from));
     int64_t src = inc_ref_at(x, i) + (from - i[d]) * x->strides[d];
     inc_ref_copy(out[0], y->dtype, inc_ref_at(y, i), in[0], x->dtype, src);
@@ -128,9 +128,11 @@ static int grad_gather(inc_grad *g) {
 const inc_op inc_op_gather = {
     .name = "gather",
     .sig = "x:tensor, index:tensor, dim:dim=1 -> y",
-    .doc = "For each element of the integer tensor `index` (from 1), the element of x at that place of dim `dim` and "
+    .doc = "For each element of the integer tensor `index` (from 1), the element of x at that place of dim "
+           "`dim` and "
            "at its own place in all other dims; the result has the shape of index.\n"
-           "> inc.gather(inc.tensor{{1, 2}, {3, 4}}, inc.tensor({{2}, {1}}, 'i64'), {dim = 2}):tolist()  --> {{2}, {3}}",
+           "> inc.gather(inc.tensor{{1, 2}, {3, 4}}, inc.tensor({{2}, {1}}, 'i64'), {dim = 2}):tolist()  --> "
+           "{{2}, {3}}",
     .save_in = 2,
     .infer = infer_gather,
     .grad = grad_gather,
@@ -146,7 +148,7 @@ static int ref_gather_backward(const inc_node *n, void *const *in, void *const *
   const inc_spec *dy = &n->in[0], *dx = &n->out[0];
   int64_t d = inc_int(n, 1), place = 0, to;
   inc_ref_zero(dx, out[0]);
-  INC_EACH(dy, i) {
+  INC_EACH (dy, i) {
     INC_TRY(load_index(n, in, 1, inc_ref_at(&n->in[1], i), place++, dx->shape[d], &to));
     accumulate(out[0], dx->dtype, inc_ref_at(dx, i) + (to - i[d]) * dx->strides[d], inc_ref_get(n, in, 0, i));
   }

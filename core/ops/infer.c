@@ -147,7 +147,8 @@ bool inc_view_strides(const inc_spec *in, int ndim, const int64_t *shape, int64_
   return b == 0 && used == size[0];
 }
 
-int64_t inc_pool_size(int64_t in, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, bool ceil) {
+int64_t inc_pool_size(int64_t in, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation,
+                      bool ceil) {
   int64_t room = in + 2 * padding - (dilation * (kernel - 1) + 1);
   if (room < 0) return -1;
   int64_t n = (room + (ceil ? stride - 1 : 0)) / stride + 1;
@@ -230,7 +231,8 @@ int inc_dim(const inc_node *n, const char *what, int64_t dim, int ndim, int *out
     return INC_OK;
   }
   long long shown = dim < 0 ? dim : dim + 1;
-  if (ndim == 0) return inc_fail(INC_EARG, what, "expected a tensor with dims, got dim %lld of shape []", shown);
+  if (ndim == 0)
+    return inc_fail(INC_EARG, what, "expected a tensor with dims, got dim %lld of shape []", shown);
   return inc_fail(INC_EARG, what, "expected 1 to %d (or -%d to -1), got %lld", ndim, ndim, shown);
 }
 

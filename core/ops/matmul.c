@@ -70,7 +70,7 @@ static int ref_matmul(const inc_node *n, void *const *in, void *const *out) {
   product_shape(&a, &b, &y);
   inc_spec ba = batched(&a, &y), bb = batched(&b, &y);
   int64_t place[INC_MAX_DIMS] = {0}, inner = a.shape[a.ndim - 1];
-  INC_EACH(&y, i) {
+  INC_EACH (&y, i) {
     int64_t row = i[y.ndim - 2], col = i[y.ndim - 1];
     int64_t at_a = inc_ref_at(&ba, i) - col * ba.strides[y.ndim - 1];
     int64_t at_b = inc_ref_at(&bb, i) - row * bb.strides[y.ndim - 2];
@@ -111,7 +111,8 @@ static int grad_matmul(inc_grad *g) {
 const inc_op inc_op_matmul = {
     .name = "matmul",
     .sig = "a:tensor, b:tensor -> y",
-    .doc = "The matrix product of a [..., M, K] and b [..., K, N]; batch dims broadcast, a vector counts as a row of a "
+    .doc = "The matrix product of a [..., M, K] and b [..., K, N]; batch dims broadcast, a vector counts as "
+           "a row of a "
            "or a column of b.\n"
            "> inc.matmul(inc.tensor{{1, 2}, {3, 4}}, inc.tensor{1, 1}):tolist()  --> {3, 7}",
     .flags = INC_OP_AUTOCAST,
@@ -131,8 +132,8 @@ static int infer_linear(inc_node *n) {
   INC_TRY(inc_want_same_dtype(n, 1, 0));
   if (x->ndim == 0) return inc_fail(INC_EARG, "x", "expected 1 dim or more, got shape []");
   if (w->shape[1] != x->shape[x->ndim - 1])
-    return inc_fail(INC_EARG, "weight", "expected shape [Out, %lld], got %s", (long long)x->shape[x->ndim - 1],
-                    inc_shape_text(2, w->shape, got, sizeof got));
+    return inc_fail(INC_EARG, "weight", "expected shape [Out, %lld], got %s",
+                    (long long)x->shape[x->ndim - 1], inc_shape_text(2, w->shape, got, sizeof got));
   if (inc_has(n, 2)) {
     INC_TRY(inc_want_vector(n, 2, w->shape[0]));
     if (n->in[2].dtype != INC_F32) INC_TRY(inc_want_same_dtype(n, 2, 0));
@@ -155,9 +156,10 @@ static double weight_at(const inc_node *n, void *const *in, int64_t row, int64_t
 
 static int ref_linear(const inc_node *n, void *const *in, void *const *out) {
   int d = n->out[0].ndim - 1;
-  INC_EACH(&n->out[0], i) {
+  INC_EACH (&n->out[0], i) {
     double sum = inc_ref_vec(n, in, 2, i[d], 0);
-    for (int64_t k = 0; k < n->in[1].shape[1]; k++) sum += at_last(n, in, 0, i, k) * weight_at(n, in, i[d], k);
+    for (int64_t k = 0; k < n->in[1].shape[1]; k++)
+      sum += at_last(n, in, 0, i, k) * weight_at(n, in, i[d], k);
     inc_ref_put(n, out, 0, i, sum);
   }
   return INC_OK;
@@ -177,7 +179,8 @@ const inc_op inc_op_linear = {
     .name = "linear",
     .sig = "x:tensor, weight:tensor, bias:tensor? -> y",
     .doc = "x [..., In] times the transpose of weight [Out, In], plus bias [Out]: y [..., Out].\n"
-           "> inc.linear(inc.tensor{1, 2}, inc.tensor{{1, 1}, {0, 1}}, inc.tensor{10, 20}):tolist()  --> {13, 22}",
+           "> inc.linear(inc.tensor{1, 2}, inc.tensor{{1, 1}, {0, 1}}, inc.tensor{10, 20}):tolist()  --> "
+           "{13, 22}",
     .flags = INC_OP_AUTOCAST,
     .save_in = 3,
     .infer = infer_linear,
@@ -196,9 +199,10 @@ static int infer_backward_data(inc_node *n) {
 
 static int ref_backward_data(const inc_node *n, void *const *in, void *const *out) {
   int d = n->out[0].ndim - 1;
-  INC_EACH(&n->out[0], i) {
+  INC_EACH (&n->out[0], i) {
     double sum = 0;
-    for (int64_t k = 0; k < n->in[1].shape[0]; k++) sum += at_last(n, in, 0, i, k) * weight_at(n, in, k, i[d]);
+    for (int64_t k = 0; k < n->in[1].shape[0]; k++)
+      sum += at_last(n, in, 0, i, k) * weight_at(n, in, k, i[d]);
     inc_ref_put(n, out, 0, i, sum);
   }
   return INC_OK;
@@ -222,9 +226,9 @@ static int infer_backward_weight(inc_node *n) {
 static int ref_backward_weight(const inc_node *n, void *const *in, void *const *out) {
   inc_spec rows = n->in[0];
   rows.shape[rows.ndim - 1] = 1;
-  INC_EACH(&n->out[0], i) {
+  INC_EACH (&n->out[0], i) {
     double sum = 0;
-    INC_EACH(&rows, r) sum += at_last(n, in, 0, r, i[1]) * at_last(n, in, 1, r, i[0]);
+    INC_EACH (&rows, r) sum += at_last(n, in, 0, r, i[1]) * at_last(n, in, 1, r, i[0]);
     inc_ref_put(n, out, 0, i, sum);
   }
   return INC_OK;

@@ -17,7 +17,7 @@ static int infer(inc_node *n) {
 }
 
 static int ref(const inc_node *n, void *const *in, void *const *out) {
-  INC_EACH(&n->out[0], i) {
+  INC_EACH (&n->out[0], i) {
     double scale = inc_ref_vec(n, in, 1, i[1], 1), shift = inc_ref_vec(n, in, 2, i[1], 0);
     inc_ref_put(n, out, 0, i, inc_ref_get(n, in, 0, i) * scale + shift);
   }

@@ -24,7 +24,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 inc_attr inc_ints(int n, const int64_t *v) {
   inc_attr a = {.n = (int8_t)n};
-  memcpy(a.i, v, sizeof(int64_t) * (size_t)n);
+  if (n > 0) memcpy(a.i, v, sizeof(int64_t) * (size_t)n);
   return a;
 }
 
@@ -86,13 +86,24 @@ static void parse_default(inc_param *p, const char *text) {
   int64_t v = strtoll(text, NULL, 10);
   p->has_default = true;
   switch (p->type) {
-  case INC_T_FLOAT: p->def = INC_FLOAT(strtod(text, NULL)); return;
-  case INC_T_BOOL: v = !strcmp(text, "true"); break;
-  case INC_T_DTYPE: v = inc_dtype_parse(text); break;
-  case INC_T_ENUM: v = enum_place(p->names, text); break;
+  case INC_T_FLOAT:
+    p->def = INC_FLOAT(strtod(text, NULL));
+    return;
+  case INC_T_BOOL:
+    v = !strcmp(text, "true");
+    break;
+  case INC_T_DTYPE:
+    v = inc_dtype_parse(text);
+    break;
+  case INC_T_ENUM:
+    v = enum_place(p->names, text);
+    break;
   case INC_T_DIM:
-  case INC_T_INDEX: v -= v > 0; break;
-  default: break;
+  case INC_T_INDEX:
+    v -= v > 0;
+    break;
+  default:
+    break;
   }
   p->def = INC_INT(v);
   for (; p->def.n < p->count; p->def.n++) p->def.i[p->def.n] = v;
@@ -141,7 +152,9 @@ static void parse(const char *s, inc_sig *sig) {
 }
 
 /* -- lookup ----------------------------------------------------------------------------------------- */
-static unsigned slot_of(const inc_op *op) { return (unsigned)(((uintptr_t)op >> 4) * 2654435761u >> 7) % N_SLOTS; }
+static unsigned slot_of(const inc_op *op) {
+  return (unsigned)(((uintptr_t)op >> 4) * 2654435761u >> 7) % N_SLOTS;
+}
 
 static void parse_all(void) {
   _Static_assert(N_OPS < N_SLOTS * 3 / 4, "the table of slots is too full");

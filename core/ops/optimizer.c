@@ -19,15 +19,17 @@ static int check(const inc_node *n, int last, int scalars) {
 
 static int want_momentum(const inc_node *n, int in, double momentum) {
   if (momentum == 0 || inc_has(n, in)) return INC_OK;
-  return inc_fail(INC_EARG, inc_arg_name(n->op, in), "expected a tensor of p's shape when momentum is %g, got none",
-                  momentum);
+  return inc_fail(INC_EARG, inc_arg_name(n->op, in),
+                  "expected a tensor of p's shape when momentum is %g, got none", momentum);
 }
 
 static double number(const inc_node *n, void *const *in, int k, double other) {
   return inc_has(n, k) ? inc_load(in[k], n->in[k].dtype, 0) : other;
 }
 
-static double get(const inc_node *n, void *const *in, int k, const int64_t *i) { return inc_ref_get(n, in, k, i); }
+static double get(const inc_node *n, void *const *in, int k, const int64_t *i) {
+  return inc_ref_get(n, in, k, i);
+}
 
 static void set(const inc_node *n, void *const *in, int k, const int64_t *i, double v) {
   inc_store(in[k], n->in[k].dtype, inc_ref_at(&n->in[k], i), v);
@@ -43,7 +45,7 @@ static int ref_sgd(const inc_node *n, void *const *in, void *const *out) {
   double lr = number(n, in, 3, 0), gscale = number(n, in, 4, 1);
   double momentum = inc_float(n, 0), decay = inc_float(n, 1);
   (void)out;
-  INC_EACH(&n->in[0], i) {
+  INC_EACH (&n->in[0], i) {
     double p = get(n, in, 0, i), g = get(n, in, 1, i) * gscale + decay * p, step = g;
     if (inc_has(n, 2)) {
       double m = momentum * get(n, in, 2, i) + g;
@@ -57,9 +59,11 @@ static int ref_sgd(const inc_node *n, void *const *in, void *const *out) {
 
 const inc_op inc_op_sgd_ = {
     .name = "sgd_",
-    .sig = "p:tensor!, g:tensor, m:tensor!?, lr:tensor, gscale:tensor?, momentum:float=0, weight_decay:float=0, "
-           "nesterov:bool=false",
-    .doc = "One step of gradient descent on p: m = momentum m + g + weight_decay p; p = p - lr m (with nesterov, "
+    .sig =
+        "p:tensor!, g:tensor, m:tensor!?, lr:tensor, gscale:tensor?, momentum:float=0, weight_decay:float=0, "
+        "nesterov:bool=false",
+    .doc = "One step of gradient descent on p: m = momentum m + g + weight_decay p; p = p - lr m (with "
+           "nesterov, "
            "p - lr (g + momentum m)). m starts as zeros.",
     .flags = INC_OP_HIDDEN | INC_OP_MUTATES,
     .infer = infer_sgd,
@@ -77,7 +81,7 @@ static int ref_rmsprop(const inc_node *n, void *const *in, void *const *out) {
   double alpha = inc_float(n, 0), eps = inc_float(n, 1), decay = inc_float(n, 2), momentum = inc_float(n, 3);
   bool inside = inc_int(n, 4);
   (void)out;
-  INC_EACH(&n->in[0], i) {
+  INC_EACH (&n->in[0], i) {
     double p = get(n, in, 0, i), g = get(n, in, 1, i) * gscale + decay * p;
     double v = alpha * get(n, in, 2, i) + (1 - alpha) * g * g;
     double step = inside ? lr * g / sqrt(v + eps) : g / (sqrt(v) + eps);
@@ -93,10 +97,12 @@ static int ref_rmsprop(const inc_node *n, void *const *in, void *const *out) {
 
 const inc_op inc_op_rmsprop_ = {
     .name = "rmsprop_",
-    .sig = "p:tensor!, g:tensor, v:tensor!, m:tensor!?, lr:tensor, gscale:tensor?, alpha:float=0.99, eps:float=1e-8, "
+    .sig = "p:tensor!, g:tensor, v:tensor!, m:tensor!?, lr:tensor, gscale:tensor?, alpha:float=0.99, "
+           "eps:float=1e-8, "
            "weight_decay:float=0, momentum:float=0, eps_inside:bool=false",
     .doc = "One step of RMSProp on p: v = alpha v + (1 - alpha) g^2; m = momentum m + g / (sqrt(v) + eps); "
-           "p = p - lr m. With eps_inside, as TensorFlow has it: m = momentum m + lr g / sqrt(v + eps); p = p - m.",
+           "p = p - lr m. With eps_inside, as TensorFlow has it: m = momentum m + lr g / sqrt(v + eps); p = "
+           "p - m.",
     .flags = INC_OP_HIDDEN | INC_OP_MUTATES,
     .infer = infer_rmsprop,
     .ref = ref_rmsprop,
@@ -111,7 +117,7 @@ static int ref_adam(const inc_node *n, void *const *in, void *const *out) {
   double correct1 = 1 - pow(beta1, t), correct2 = 1 - pow(beta2, t);
   bool decoupled = inc_int(n, 4);
   (void)out;
-  INC_EACH(&n->in[0], i) {
+  INC_EACH (&n->in[0], i) {
     double p = get(n, in, 0, i), g = get(n, in, 1, i) * gscale + (decoupled ? 0 : decay * p);
     double m = beta1 * get(n, in, 2, i) + (1 - beta1) * g;
     double v = beta2 * get(n, in, 3, i) + (1 - beta2) * g * g;
@@ -125,9 +131,11 @@ static int ref_adam(const inc_node *n, void *const *in, void *const *out) {
 
 const inc_op inc_op_adam_ = {
     .name = "adam_",
-    .sig = "p:tensor!, g:tensor, m:tensor!, v:tensor!, lr:tensor, step:tensor, gscale:tensor?, beta1:float=0.9, "
-           "beta2:float=0.999, eps:float=1e-8, weight_decay:float=0, decoupled:bool=false",
-    .doc = "One step of Adam on p with the averages m of g and v of g^2, corrected for their start at zero; `step` "
+    .sig =
+        "p:tensor!, g:tensor, m:tensor!, v:tensor!, lr:tensor, step:tensor, gscale:tensor?, beta1:float=0.9, "
+        "beta2:float=0.999, eps:float=1e-8, weight_decay:float=0, decoupled:bool=false",
+    .doc = "One step of Adam on p with the averages m of g and v of g^2, corrected for their start at zero; "
+           "`step` "
            "counts from 1. decoupled takes weight decay off p directly, which is AdamW.",
     .flags = INC_OP_HIDDEN | INC_OP_MUTATES,
     .infer = infer_adam,
@@ -148,7 +156,7 @@ static int infer_norm(inc_node *n) {
 static int ref_norm(const inc_node *n, void *const *in, void *const *out) {
   double sum = 0;
   for (int k = 0; k < n->n_in; k++)
-    INC_EACH(&n->in[k], i) {
+    INC_EACH (&n->in[k], i) {
       double v = inc_ref_get(n, in, k, i);
       sum += v * v;
     }

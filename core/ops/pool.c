@@ -55,8 +55,8 @@ static int infer_sizes(inc_node *n, int64_t *shape) {
   for (int d = 0; d < 2; d++) {
     int64_t k = n->attr[0].i[d], p = n->attr[2].i[d];
     if (2 * p > k)
-      return inc_fail(INC_EARG, "padding", "expected at most half of the kernel size %lld, got %lld", (long long)k,
-                      (long long)p);
+      return inc_fail(INC_EARG, "padding", "expected at most half of the kernel size %lld, got %lld",
+                      (long long)k, (long long)p);
     shape[2 + d] = inc_pool_size(x->shape[2 + d], k, n->attr[1].i[d], p, 1, inc_int(n, 3));
     if (shape[2 + d] < 0)
       return inc_fail(INC_EARG, "x", "expected %s of at least %lld (kernel %lld, padding %lld), got %lld",
@@ -90,7 +90,7 @@ static int infer_max(inc_node *n) {
 static int ref_max(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *x = &n->in[0];
   pool q = pool_of(n, 0, x, &n->out[0]);
-  INC_EACH(&n->out[0], i) {
+  INC_EACH (&n->out[0], i) {
     int64_t h0, ha, hb, w0, wa, wb;
     window(&q, 0, i[2], &h0, &ha, &hb);
     window(&q, 1, i[3], &w0, &wa, &wb);
@@ -119,8 +119,10 @@ static int grad_max(inc_grad *g) {
 
 const inc_op inc_op_max_pool2d = {
     .name = "max_pool2d",
-    .sig = "x:tensor, kernel_size:int[2], stride:int[2]?, padding:int[2]=0, ceil_mode:bool=false -> y, _index",
-    .doc = "The maximum over windows of x [N, C, H, W]; stride is the kernel size if not given, padding counts as "
+    .sig =
+        "x:tensor, kernel_size:int[2], stride:int[2]?, padding:int[2]=0, ceil_mode:bool=false -> y, _index",
+    .doc = "The maximum over windows of x [N, C, H, W]; stride is the kernel size if not given, padding "
+           "counts as "
            "-inf, ceil_mode rounds the size of the result up. Refuses padding above half a kernel.\n"
            "> inc.max_pool2d(inc.tensor{{{{1, 2}, {3, 4}}}}, 2):tolist()  --> {{{{4}}}}",
     .save_out = 2,
@@ -135,7 +137,7 @@ static int infer_max_backward(inc_node *n) { return infer_backward(n, 0); }
 static int ref_max_backward(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *dy = &n->in[0], *index = &n->in[1];
   pool q = pool_of(n, 2, &n->out[0], dy);
-  INC_EACH(&n->out[0], i) {
+  INC_EACH (&n->out[0], i) {
     int64_t ha, hb, wa, wb;
     double sum = 0;
     covering(&q, 0, i[2], &ha, &hb);
@@ -153,8 +155,9 @@ static int ref_max_backward(const inc_node *n, void *const *in, void *const *out
 
 const inc_op inc_op_max_pool2d_backward = {
     .name = "max_pool2d_backward",
-    .sig = "dy:tensor, index:tensor, height:int, width:int, kernel_size:int[2], stride:int[2], padding:int[2]=0 "
-           "-> dx",
+    .sig =
+        "dy:tensor, index:tensor, height:int, width:int, kernel_size:int[2], stride:int[2], padding:int[2]=0 "
+        "-> dx",
     .doc = "The gradient of max_pool2d: dy goes to the place that each window chose.",
     .flags = INC_OP_HIDDEN,
     .infer = infer_max_backward,
@@ -183,7 +186,7 @@ static int infer_avg(inc_node *n) {
 static int ref_avg(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *x = &n->in[0];
   pool q = pool_of(n, 0, x, &n->out[0]);
-  INC_EACH(&n->out[0], i) {
+  INC_EACH (&n->out[0], i) {
     int64_t from, ha, hb, wa, wb;
     double sum = 0;
     window(&q, 0, i[2], &from, &ha, &hb);
@@ -206,7 +209,8 @@ const inc_op inc_op_avg_pool2d = {
     .name = "avg_pool2d",
     .sig = "x:tensor, kernel_size:int[2], stride:int[2]?, padding:int[2]=0, ceil_mode:bool=false, "
            "count_include_pad:bool=true -> y",
-    .doc = "The mean over windows of x [N, C, H, W]; stride is the kernel size if not given. Padding counts as zeros "
+    .doc = "The mean over windows of x [N, C, H, W]; stride is the kernel size if not given. Padding counts "
+           "as zeros "
            "in the mean unless count_include_pad is false.\n"
            "> inc.avg_pool2d(inc.tensor{{{{1, 2}, {3, 4}}}}, 2):tolist()  --> {{{{2.5}}}}",
     .infer = infer_avg,
@@ -219,7 +223,7 @@ static int infer_avg_backward(inc_node *n) { return infer_backward(n, 0); }
 static int ref_avg_backward(const inc_node *n, void *const *in, void *const *out) {
   const inc_spec *dy = &n->in[0];
   pool q = pool_of(n, 2, &n->out[0], dy);
-  INC_EACH(&n->out[0], i) {
+  INC_EACH (&n->out[0], i) {
     int64_t ha, hb, wa, wb;
     double sum = 0;
     covering(&q, 0, i[2], &ha, &hb);

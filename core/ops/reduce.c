@@ -45,7 +45,7 @@ static int reduce(const inc_node *n, void *const *in, void *const *out, reduce_f
   int64_t at = 0;
   marks_of(&n->attr[0], marks);
   inc_ref_split(&n->in[0], marks, &keep, &run);
-  INC_EACH(&keep, i) {
+  INC_EACH (&keep, i) {
     int64_t place[INC_MAX_DIMS];
     int64_t left = at++;
     for (int d = n->out[0].ndim - 1; d >= 0; d--) {
@@ -58,8 +58,8 @@ static int reduce(const inc_node *n, void *const *in, void *const *out, reduce_f
 }
 
 #define EACH_VALUE(v)                                                                                        \
-  INC_EACH(run, j)                                                                                           \
-  for (double v = inc_load(x, n->in[0].dtype, at + inc_ref_at(run, j)), once_ = 1; once_ > 0; once_ = 0)
+  INC_EACH (run, j)                                                                                          \
+    for (double v = inc_load(x, n->in[0].dtype, at + inc_ref_at(run, j)), once_ = 1; once_ > 0; once_ = 0)
 
 static double over_sum(const inc_node *n, const void *x, int64_t at, const inc_spec *run) {
   double s = 0;
@@ -227,7 +227,8 @@ static int infer_mean(inc_node *n) { return infer_over(n, (int)inc_int(n, 1), me
 const inc_op inc_op_sum = {
     .name = "sum",
     .sig = "x:tensor, dim:dims?, keepdim:bool=false, dtype:dtype? -> y",
-    .doc = "The sum over the dims `dim`, or over all; keepdim leaves them in with size 1. Integers give i64 unless "
+    .doc = "The sum over the dims `dim`, or over all; keepdim leaves them in with size 1. Integers give i64 "
+           "unless "
            "`dtype` says otherwise.\n"
            "> inc.tensor{{1, 2}, {3, 4}}:sum(1):tolist()  --> {4, 6}",
     .infer = infer_sum,
@@ -271,16 +272,16 @@ static int ref_prod_backward(const inc_node *n, void *const *in, void *const *ou
   inc_ref_split(x, marks, &keep, &run);
   inc_spec dys = n->in[0];
   int64_t place[INC_MAX_DIMS] = {0};
-  INC_EACH(&keep, i) {
+  INC_EACH (&keep, i) {
     double dy = inc_load(in[0], dys.dtype, inc_ref_at(&dys, place)), prod = 1;
     int64_t zeros = 0, base = inc_ref_at(&keep, i), base_dx = inc_ref_at(&n->out[0], i);
     inc_ref_step(&dys, place);
-    INC_EACH(&run, j) {
+    INC_EACH (&run, j) {
       double v = inc_load(in[1], x->dtype, base + inc_ref_at(&run, j));
       zeros += v == 0;
       prod *= v == 0 ? 1 : v;
     }
-    INC_EACH(&run, k) {
+    INC_EACH (&run, k) {
       double v = inc_load(in[1], x->dtype, base + inc_ref_at(&run, k));
       double dx = zeros == 0 ? dy * prod / v : zeros == 1 && v == 0 ? dy * prod : 0;
       inc_store(out[0], n->out[0].dtype, base_dx + inc_ref_at(&n->out[0], k), dx);
@@ -307,9 +308,10 @@ static int infer_extreme(inc_node *n) {
 const inc_op inc_op_max = {
     .name = "max",
     .sig = "x:tensor, dim:dims?, keepdim:bool=false -> y",
-    .doc = "The largest value over the dims `dim`, or over all (argmax gives the place). Equal ones share the "
-           "gradient; nan wins.\n"
-           "> inc.tensor{{1, 5}, {3, 4}}:max(1):tolist()  --> {3, 5}",
+    .doc =
+        "The largest value over the dims `dim`, or over all (argmax gives the place). Equal ones share the "
+        "gradient; nan wins.\n"
+        "> inc.tensor{{1, 5}, {3, 4}}:max(1):tolist()  --> {3, 5}",
     .save_in = 1,
     .save_out = 1,
     .infer = infer_extreme,
@@ -320,9 +322,10 @@ const inc_op inc_op_max = {
 const inc_op inc_op_min = {
     .name = "min",
     .sig = "x:tensor, dim:dims?, keepdim:bool=false -> y",
-    .doc = "The smallest value over the dims `dim`, or over all (argmin gives the place). Equal ones share the "
-           "gradient; nan wins.\n"
-           "> inc.tensor{{1, 5}, {3, 4}}:min(1):tolist()  --> {1, 4}",
+    .doc =
+        "The smallest value over the dims `dim`, or over all (argmin gives the place). Equal ones share the "
+        "gradient; nan wins.\n"
+        "> inc.tensor{{1, 5}, {3, 4}}:min(1):tolist()  --> {1, 4}",
     .save_in = 1,
     .save_out = 1,
     .infer = infer_extreme,
@@ -339,8 +342,9 @@ static int infer_spread(inc_node *n) {
 const inc_op inc_op_var = {
     .name = "var",
     .sig = "x:tensor, dim:dims?, unbiased:bool=true, keepdim:bool=false -> y",
-    .doc = "The variance over the dims `dim`, or over all: divided by n - 1, or by n when unbiased is false.\n"
-           "> inc.tensor{1, 3}:var():item()  --> 2",
+    .doc =
+        "The variance over the dims `dim`, or over all: divided by n - 1, or by n when unbiased is false.\n"
+        "> inc.tensor{1, 3}:var():item()  --> 2",
     .save_in = 1,
     .infer = infer_spread,
     .grad = grad_var,
@@ -396,7 +400,7 @@ static int ref_sum_to(const inc_node *n, void *const *in, void *const *out) {
   inc_spec keep, run;
   for (int d = 0; d < x->ndim; d++) marks[d] = d < extra || (y->shape[d - extra] == 1 && x->shape[d] != 1);
   inc_ref_split(x, marks, &keep, &run);
-  INC_EACH(&keep, i) {
+  INC_EACH (&keep, i) {
     inc_ref_put(n, out, 0, i + extra, over_sum(n, in[0], inc_ref_at(&keep, i), &run));
   }
   return INC_OK;

@@ -46,7 +46,8 @@ static inline void inc_ref_put(const inc_node *n, void *const *out, int k, const
 }
 
 /* Move one element, byte for byte when the dtypes are one. */
-static inline void inc_ref_copy(void *dst, int dst_dtype, int64_t d, const void *src, int src_dtype, int64_t s) {
+static inline void inc_ref_copy(void *dst, int dst_dtype, int64_t d, const void *src, int src_dtype,
+                                int64_t s) {
   size_t size = inc_dtype_size(dst_dtype);
   if (dst_dtype == src_dtype)
     memcpy((char *)dst + (size_t)d * size, (const char *)src + (size_t)s * size, size);
@@ -55,7 +56,7 @@ static inline void inc_ref_copy(void *dst, int dst_dtype, int64_t d, const void 
 }
 
 static inline void inc_ref_zero(const inc_spec *s, void *p) {
-  INC_EACH(s, i) inc_store(p, s->dtype, inc_ref_at(s, i), 0);
+  INC_EACH (s, i) inc_store(p, s->dtype, inc_ref_at(s, i), 0);
 }
 
 /* A vector such as a bias: element c, or `other` when the tensor is absent. */

@@ -38,10 +38,10 @@ static int search(const inc_node *n, void *const *in, void *const *out, bool lar
   int64_t to[INC_MAX_DIMS] = {0};
   marks_of_dim(n, marks);
   inc_ref_split(&n->in[0], marks, &keep, &run);
-  INC_EACH(&keep, i) {
+  INC_EACH (&keep, i) {
     int64_t base = inc_ref_at(&keep, i), at = 0, best = 0;
     double top = 0;
-    INC_EACH(&run, j) {
+    INC_EACH (&run, j) {
       double v = inc_load(in[0], n->in[0].dtype, base + inc_ref_at(&run, j));
       if (at++ == 0 || better(v, top, largest)) {
         top = v;
@@ -54,10 +54,14 @@ static int search(const inc_node *n, void *const *in, void *const *out, bool lar
   return INC_OK;
 }
 
-static int ref_argmax(const inc_node *n, void *const *in, void *const *out) { return search(n, in, out, true); }
+static int ref_argmax(const inc_node *n, void *const *in, void *const *out) {
+  return search(n, in, out, true);
+}
 
 /* nan is the largest value, so argmin looks for it last. */
-static int ref_argmin(const inc_node *n, void *const *in, void *const *out) { return search(n, in, out, false); }
+static int ref_argmin(const inc_node *n, void *const *in, void *const *out) {
+  return search(n, in, out, false);
+}
 
 const inc_op inc_op_argmax = {
     .name = "argmax",
@@ -84,8 +88,8 @@ static int infer_topk(inc_node *n) {
   int d;
   INC_TRY(inc_dim_attr(n, 1, 0, &d));
   if (k < 0 || k > x->shape[d])
-    return inc_fail(INC_EARG, "k", "expected 0 to %lld (the size of dim %d), got %lld", (long long)x->shape[d],
-                    d + 1, (long long)k);
+    return inc_fail(INC_EARG, "k", "expected 0 to %lld (the size of dim %d), got %lld",
+                    (long long)x->shape[d], d + 1, (long long)k);
   memcpy(shape, x->shape, sizeof shape);
   shape[d] = k;
   INC_TRY(inc_done(inc_out(n, 0, x->dtype, x->ndim, shape)));
@@ -119,12 +123,13 @@ static int ref_topk(const inc_node *n, void *const *in, void *const *out) {
   inc_spec keep, run;
   marks[d] = true;
   inc_ref_split(x, marks, &keep, &run);
-  INC_EACH(&keep, i) {
+  INC_EACH (&keep, i) {
     int64_t base = inc_ref_at(&keep, i), last = -1;
     int64_t v = inc_ref_at(&n->out[0], i), p = inc_ref_at(&n->out[1], i);
     for (int64_t j = 0; j < k; j++) {
       last = next_best(in[0], x->dtype, base, x->strides[d], x->shape[d], last);
-      inc_ref_copy(out[0], x->dtype, v + j * n->out[0].strides[d], in[0], x->dtype, base + last * x->strides[d]);
+      inc_ref_copy(out[0], x->dtype, v + j * n->out[0].strides[d], in[0], x->dtype,
+                   base + last * x->strides[d]);
       inc_store(out[1], INC_I64, p + j * n->out[1].strides[d], (double)(last + 1));
     }
   }

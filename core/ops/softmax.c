@@ -37,7 +37,7 @@ static int forward(const inc_node *n, void *const *in, void *const *out, bool lo
   const inc_spec *x = &n->in[0], *y = &n->out[0];
   int64_t d = inc_int(n, 0);
   lines l = lines_of(n, 0);
-  INC_EACH(&l.keep, i) {
+  INC_EACH (&l.keep, i) {
     int64_t xb = inc_ref_at(x, i), yb = inc_ref_at(y, i);
     double top = -INFINITY, sum = 0;
     for (int64_t j = 0; j < l.size; j++) top = fmax(top, inc_load(in[0], x->dtype, xb + j * x->strides[d]));
@@ -50,15 +50,19 @@ static int forward(const inc_node *n, void *const *in, void *const *out, bool lo
   return INC_OK;
 }
 
-static int ref_softmax(const inc_node *n, void *const *in, void *const *out) { return forward(n, in, out, false); }
-static int ref_log_softmax(const inc_node *n, void *const *in, void *const *out) { return forward(n, in, out, true); }
+static int ref_softmax(const inc_node *n, void *const *in, void *const *out) {
+  return forward(n, in, out, false);
+}
+static int ref_log_softmax(const inc_node *n, void *const *in, void *const *out) {
+  return forward(n, in, out, true);
+}
 
 /* softmax: dx = y (dy - sum dy y);  log_softmax: dx = dy - exp(y) sum dy. */
 static int backward(const inc_node *n, void *const *in, void *const *out, bool log_of_it) {
   const inc_spec *dy = &n->in[0], *y = &n->in[1], *dx = &n->out[0];
   int64_t d = inc_int(n, 0);
   lines l = lines_of(n, 1);
-  INC_EACH(&l.keep, i) {
+  INC_EACH (&l.keep, i) {
     int64_t gb = inc_ref_at(dy, i), yb = inc_ref_at(y, i), xb = inc_ref_at(dx, i);
     double sum = 0;
     for (int64_t j = 0; j < l.size; j++) {

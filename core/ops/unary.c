@@ -29,15 +29,15 @@ typedef double backward_fn(double dy, double s, double p0, double p1);
 static int ref_unary(const inc_node *n, void *const *in, void *const *out, unary_fn *f) {
   double p[2];
   inc_ewise_params(n, p);
-  INC_EACH(&n->out[0], i) inc_ref_put(n, out, 0, i, f(inc_ref_get(n, in, 0, i), p[0], p[1]));
+  INC_EACH (&n->out[0], i) inc_ref_put(n, out, 0, i, f(inc_ref_get(n, in, 0, i), p[0], p[1]));
   return INC_OK;
 }
 
 static int ref_backward(const inc_node *n, void *const *in, void *const *out, backward_fn *f) {
   double p[2];
   inc_ewise_params(n, p);
-  INC_EACH(&n->out[0], i)
-  inc_ref_put(n, out, 0, i, f(inc_ref_get(n, in, 0, i), inc_ref_get(n, in, 1, i), p[0], p[1]));
+  INC_EACH (&n->out[0], i)
+    inc_ref_put(n, out, 0, i, f(inc_ref_get(n, in, 0, i), inc_ref_get(n, in, 1, i), p[0], p[1]));
   return INC_OK;
 }
 
@@ -108,7 +108,7 @@ static int ref_unary_inplace(const inc_node *n, void *const *in, unary_fn *f) {
   const inc_spec *x = &n->in[0];
   double p[2];
   inc_ewise_params(n, p);
-  INC_EACH(x, i) {
+  INC_EACH (x, i) {
     int64_t at = inc_ref_at(x, i);
     inc_store(in[0], x->dtype, at, f(inc_load(in[0], x->dtype, at), p[0], p[1]));
   }

@@ -42,7 +42,8 @@ static int as_shape(inc_node *n, int ndim, const int64_t *shape) {
   y->ndim = (int8_t)ndim;
   memcpy(y->shape, shape, sizeof *shape * (size_t)ndim);
   if (inc_view_strides(x, ndim, shape, y->strides)) return INC_OK;
-  inc_fail(INC_EARG, "x", "expected a layout that can be seen as %s without a copy, got shape %s with strides %s",
+  inc_fail(INC_EARG, "x",
+           "expected a layout that can be seen as %s without a copy, got shape %s with strides %s",
            inc_shape_text(ndim, shape, to, sizeof to), inc_shape_text(x->ndim, x->shape, from, sizeof from),
            inc_shape_text(x->ndim, x->strides, (char[96]){0}, 96));
   return inc_hint("use :reshape(...), which copies when it must, or :contiguous() first");
@@ -54,8 +55,10 @@ static int infer_view(inc_node *n) {
   int hole = -1;
   INC_TRY(inc_shape_attr(n, 0, "shape"));
   for (int d = 0; d < a->n; d++) {
-    if (a->i[d] == -1) hole = d;
-    else known *= a->i[d];
+    if (a->i[d] == -1)
+      hole = d;
+    else
+      known *= a->i[d];
   }
   bool fits = hole < 0 ? known == total : known > 0 && total % known == 0;
   if (!fits) {
@@ -71,7 +74,8 @@ static int infer_view(inc_node *n) {
 const inc_op inc_op_view = {
     .name = "view",
     .sig = "x:tensor, shape:ints -> y",
-    .doc = "The same elements under another shape, sharing memory; one size may be -1 and is then worked out. Refuses "
+    .doc = "The same elements under another shape, sharing memory; one size may be -1 and is then worked "
+           "out. Refuses "
            "when the layout of x would need a copy (see reshape).\n"
            "> inc.tensor{1, 2, 3, 4}:view(2, -1):tolist()  --> {{1, 2}, {3, 4}}",
     .flags = INC_OP_VIEW,
@@ -229,8 +233,9 @@ static int grad_select(inc_grad *g) {
 const inc_op inc_op_select = {
     .name = "select",
     .sig = "x:tensor, dim:dim, index:index -> y",
-    .doc = "One place of dim `dim` (counted from 1, negative from the end); that dim is gone. Shares memory.\n"
-           "> inc.tensor{{1, 2}, {3, 4}}:select(1, 2):tolist()  --> {3, 4}",
+    .doc =
+        "One place of dim `dim` (counted from 1, negative from the end); that dim is gone. Shares memory.\n"
+        "> inc.tensor{{1, 2}, {3, 4}}:select(1, 2):tolist()  --> {3, 4}",
     .flags = INC_OP_VIEW,
     .infer = infer_select,
     .grad = grad_select,
@@ -251,7 +256,8 @@ static int infer_expand(inc_node *n) {
   if (sane && inc_spec_expand(x, a->n, shape, &n->out[0])) return INC_OK;
   char want[96], got[96];
   return inc_fail(INC_EARG, "shape", "expected sizes that x %s can be repeated to, got %s",
-                  inc_shape_text(x->ndim, x->shape, want, sizeof want), inc_shape_text(a->n, a->i, got, sizeof got));
+                  inc_shape_text(x->ndim, x->shape, want, sizeof want),
+                  inc_shape_text(a->n, a->i, got, sizeof got));
 }
 
 static int grad_expand(inc_grad *g) { return inc_g_set(g, 0, inc_g_sum_to(g, g->dout[0], &g->node->in[0])); }
