@@ -267,11 +267,13 @@ static int c_eye(lua_State *L) {
   return 1;
 }
 
+static int c_is_tensor(lua_State *L) { return lua_pushboolean(L, inc_lua_to_tensor(L, 1) != NULL), 1; }
+
 void inc_bind_create(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"tensor", c_tensor}, {"zeros", c_zeros},   {"ones", c_ones},
       {"full", c_full},     {"randn", c_randn},   {"rand", c_rand},
       {"arange", c_arange}, {"eye", c_eye},       {"init_normal", c_init_normal},
-      {"init_uniform", c_init_uniform},           {NULL, NULL}};
+      {"init_uniform", c_init_uniform}, {"is_tensor", c_is_tensor},          {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -19,6 +19,8 @@ __attribute__((visibility("default"))) int luaopen_inc(lua_State *L) {
   inc_bind_plan(L);
   inc_bind_data(L);
   inc_bind_run(L);
+  inc_push_methods(L);
+  lua_setfield(L, -2, "methods");
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, (void *)luaopen_inc);
   return 1;

@@ -131,26 +131,26 @@ static int p_run(lua_State *L) {
   return n_out;
 }
 
-static int push_text(lua_State *L, int code, char *text) {
+static int push_text(lua_State *L, int code, char *const *text) {
   if (code) return inc_lua_raise(L);
-  lua_pushstring(L, text);
-  inc_free(text);
+  lua_pushstring(L, *text);
+  inc_free(*text);
   return 1;
 }
 
 static int p_explain(lua_State *L) {
   char *text = NULL;
-  return push_text(L, inc_plan_explain(inc_lua_check_plan(L, 1), &text), text);
+  return push_text(L, inc_plan_explain(inc_lua_check_plan(L, 1), &text), &text);
 }
 
 static int p_dump(lua_State *L) {
   char *text = NULL;
-  return push_text(L, inc_plan_dump(inc_lua_check_plan(L, 1), luaL_checkstring(L, 2), &text), text);
+  return push_text(L, inc_plan_dump(inc_lua_check_plan(L, 1), luaL_checkstring(L, 2), &text), &text);
 }
 
 static int p_choices(lua_State *L) {
   char *text = NULL;
-  return push_text(L, inc_plan_choices(inc_lua_check_plan(L, 1), &text), text);
+  return push_text(L, inc_plan_choices(inc_lua_check_plan(L, 1), &text), &text);
 }
 
 static int p_profile(lua_State *L) { return inc_plan_profile(inc_lua_check_plan(L, 1), lua_toboolean(L, 2)), 0; }

@@ -25,7 +25,16 @@ int inc_trace_begin(inc_graph *g) {
   return INC_OK;
 }
 
-void inc_trace_end(void) { tracing = NULL; }
+/* Leaves met in the trace may have gathered gradients that are only symbols: nobody could read them. */
+void inc_trace_end(void) {
+  for (int i = 0; i < tracing->n_values; i++) {
+    inc_tensor *leaf = tracing->values[i].tensor;
+    if (!leaf || !leaf->grad || leaf->grad->buf) continue;
+    inc_tensor_unref(leaf->grad);
+    leaf->grad = NULL;
+  }
+  tracing = NULL;
+}
 
 int inc_trace_stream(void) {
   static _Thread_local int eager_stream;

@@ -14,8 +14,22 @@ static bool turnable(const inc_graph *g, const inc_gop *op) {
          s->shape[2] * s->shape[3] > 1;
 }
 
+/* A copy that an earlier op asked for. */
+static int turned_before(const inc_graph *g, int place, int value) {
+  for (int i = 0; i < place; i++) {
+    const inc_gop *op = &g->ops[g->order[i]];
+    if (!op->dead && op->node.op == &inc_op_contiguous && op->in[0] == value && op->node.attr[0].i[0] == 1)
+      return op->out[0];
+  }
+  return -1;
+}
+
 static int turn_input(inc_graph *g, int place, int op) {
-  int turned, from = g->ops[op].in[0];
+  int turned, from = g->ops[op].in[0], before = turned_before(g, place, from);
+  if (before >= 0) {
+    g->ops[op].in[0] = before;
+    return INC_OK;
+  }
   inc_attr format = INC_INT(1);
   INC_TRY(inc_graph_insert(g, place, &inc_op_contiguous, 1, &from, &format, op, &turned));
   g->ops[turned].note = "to channels-last";
@@ -30,7 +44,7 @@ int inc_pass_layout(inc_graph *g) {
     if (g->ops[op].dead || !turnable(g, &g->ops[op]) || !inc_cpu_backend.wants_channels_last(&g->ops[op].node)) continue;
     INC_TRY(turn_input(g, i, op));
     INC_TRY(inc_graph_reinfer(g));
-    i++;
+    i = inc_graph_place(g, op);
   }
   return inc_graph_reinfer(g);
 }

@@ -10,13 +10,14 @@ local core = require 'inc.core'
 
 local inc = {}
 for name, value in pairs(core) do inc[name] = value end
+for name, value in pairs(require 'inc.tensor') do inc[name] = value end
 
 --- Where the program's files lie: lua/, models/ and scripts/ are below it.
 inc.root = debug.getinfo(1, 'S').source:match '^@(.*)lua/inc/init%.lua$' or ''
 if inc.root == '' then inc.root = './' end
 
 local modules = {
-  'args', 'data', 'ema', 'help', 'json', 'models', 'nn', 'optim', 'plan', 'plot', 'recipes', 'schedule',
+  'args', 'data', 'ema', 'help', 'json', 'models', 'nn', 'optim', 'plan', 'plot', 'recipes', 'schedule', 'show',
   'weights',
 }
 local verbs = {
@@ -65,15 +66,17 @@ setmetatable(inc, {__index = load_part, __names = loaders})
 
 -- -- functions that need more than C ------------------------------------------------------------------------
 
---- Call f and never raise: its results, or nil, message, code.
--- > inc.try(function() return 1 end)  --> 1
-function inc.try(f, ...)
-  local function answer(ok, ...)
-    if ok then return ... end
-    return nil, tostring((...)), core.error_code and core.error_code() or nil
-  end
-  return answer(pcall(f, ...))
+local function answer(ok, ...)
+  if ok then return ... end
+  local message = tostring((...))
+  local text, code = core.last_error()
+  local from_core = text ~= '' and message:find(text, 1, true)
+  return nil, message, from_core and code or 'error'
 end
+
+--- Call f and never raise: its results, or nil, message, code ('error' where the core did not give one).
+-- > inc.try(function() return 1 end)  --> 1
+function inc.try(f, ...) return answer(pcall(f, ...)) end
 
 --- Write tensors to a safetensors file: beside it first, then renamed, so that no half-written file is seen.
 -- @param path the file

@@ -1,0 +1,262 @@
+--- inc.plan: a whole step planned once and replayed (core/plan/plan.h has the C side).
+--
+-- `inc.plan(f)` returns a callable. The first call with a new key traces f with shapes only, runs the passes and
+-- keeps the compiled plan; later calls replay it from C. The key is the shape, dtype and layout of every
+-- tensor argument, the value of every other one, the precision, whether gradients are on, and what f read
+-- besides its arguments: the identity of its upvalues and the training flags of the layers it called. So a
+-- rebound `net` or `opt` is traced anew; it never trains the old one in silence.
+
+local core = require 'inc.core'
+
+local Plan = {}
+Plan.__index = Plan
+Plan.__name = 'plan'
+
+local known = {
+  'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'reference', 'dumps',
+}
+local many_keys = 8
+
+-- -- what a trace depends on ----------------------------------------------------------------------------------
+
+local notes -- layers called by the trace under way: {module, flag}
+
+--- Called by layers while tracing: the plan is valid only while this layer's `training` flag and number of
+-- edits stay as they are.
+function core.trace_note(module)
+  if notes then
+    notes[#notes + 1] = {module = module, training = module.training, edits = rawget(module, 'edits')}
+  end
+end
+
+local function notes_hold(list)
+  for _, n in ipairs(list) do
+    if n.module.training ~= n.training or rawget(n.module, 'edits') ~= n.edits then return false end
+  end
+  return true
+end
+
+-- Upvalues of f, by identity, to the depth of functions that f itself calls.
+local function upvalues(f, list, seen)
+  if seen[f] then return list end
+  seen[f] = true
+  for i = 1, 255 do
+    local name, value = debug.getupvalue(f, i)
+    if not name then break end
+    list[#list + 1] = {f = f, i = i, value = value}
+    if type(value) == 'function' and debug.getinfo(value, 'S').what ~= 'C' then upvalues(value, list, seen) end
+  end
+  return list
+end
+
+local function upvalues_hold(list)
+  for _, u in ipairs(list) do
+    local name, value = debug.getupvalue(u.f, u.i)
+    if name ~= '_ENV' and not rawequal(value, u.value) then return false end
+  end
+  return true
+end
+
+-- Globals that f names are looked up through _ENV; those that exist when tracing are watched too.
+local function globals_of(list)
+  local read = {}
+  for _, u in ipairs(list) do
+    local name = debug.getupvalue(u.f, u.i)
+    if name == '_ENV' and type(u.value) == 'table' then read[u.value] = true end
+  end
+  return read
+end
+
+-- While f is traced, its environment records which globals it read.
+local function record_globals(f, list, body)
+  local env = next(globals_of(list))
+  if not env then return body(), {} end
+  local read = {}
+  local shadow = setmetatable({}, {
+    __index = function(_, k)
+      local v = env[k]
+      read[k] = v == nil and 'nil' or v
+      return v
+    end,
+    __newindex = function(_, k, v) env[k] = v end,
+  })
+  local slots = {}
+  for _, u in ipairs(list) do
+    if debug.getupvalue(u.f, u.i) == '_ENV' and u.value == env then slots[#slots + 1] = u end
+  end
+  -- functions share one _ENV upvalue: give each traced function its own for the time of the trace
+  local function point_at(target)
+    for _, u in ipairs(slots) do
+      local holder = (function() return target end)
+      debug.upvaluejoin(u.f, u.i, holder, 1)
+    end
+  end
+  point_at(shadow)
+  local results = table.pack(pcall(body))
+  point_at(env)
+  if not results[1] then error(results[2], 0) end
+  return results[2], read, env
+end
+
+local function globals_hold(plan)
+  if not plan.env then return true end
+  for k, v in pairs(plan.globals) do
+    local now = plan.env[k]
+    if now == nil then now = 'nil' end
+    if not rawequal(now, v) then return false end
+  end
+  return true
+end
+
+-- -- the key ------------------------------------------------------------------------------------------------------
+
+local function spec_of(t)
+  return {dtype = t:dtype(), shape = t:shape(), channels_last = t:is_channels_last()}
+end
+
+local function describe(v)
+  if core.is_tensor(v) then
+    return v:dtype() .. '[' .. table.concat(v:shape(), ',') .. ']' .. (v:is_channels_last() and 'cl' or '')
+  end
+  return type(v) .. ':' .. tostring(v)
+end
+
+local function key_of(args, n)
+  local parts = {core.precision(), tostring(core.grad_enabled())}
+  for i = 1, n do parts[#parts + 1] = describe(args[i]) end
+  return table.concat(parts, ' ')
+end
+
+-- -- tracing ------------------------------------------------------------------------------------------------------
+
+local function trace(f, specs, options)
+  local previous = notes
+  notes = {}
+  local ok, compiled = pcall(core.plan_trace, f, specs, options)
+  local list = notes
+  notes = previous
+  core.scope_reset()
+  if not ok then error(compiled, 0) end
+  return compiled, list
+end
+
+-- f with its non-tensor arguments filled in, taking tensors only.
+local function tensors_only(f, args, n)
+  return function(...)
+    local given, at, full = {...}, 0, {}
+    for i = 1, n do
+      if core.is_tensor(args[i]) then
+        at = at + 1
+        full[i] = given[at]
+      else
+        full[i] = args[i]
+      end
+    end
+    return f(table.unpack(full, 1, n))
+  end
+end
+
+local function make(self, args, n)
+  local specs = {}
+  for i = 1, n do
+    if core.is_tensor(args[i]) then specs[#specs + 1] = spec_of(args[i]) end
+  end
+  local ups = upvalues(self.f, {}, {})
+  local flags
+  local compiled, globals, env = record_globals(self.f, ups, function()
+    local c
+    c, flags = trace(tensors_only(self.f, args, n), specs, self.options)
+    return c
+  end)
+  return {compiled = compiled, notes = flags, upvalues = ups, globals = globals, env = env}
+end
+
+local function still_valid(plan) return notes_hold(plan.notes) and upvalues_hold(plan.upvalues) and globals_hold(plan) end
+
+local function warn_many(self, key)
+  self.count = self.count + 1
+  if self.count ~= many_keys then return end
+  io.stderr:write(('plan: %d different kinds of call were traced; the last two: %s | %s\n'):format(
+    many_keys, self.last or '', key))
+end
+
+local function find(self, args, n)
+  local key = key_of(args, n)
+  local list = self.plans[key]
+  for _, plan in ipairs(list or {}) do
+    if still_valid(plan) then return plan end
+  end
+  warn_many(self, key)
+  local plan = make(self, args, n)
+  self.plans[key] = list or {}
+  -- a plan whose surroundings changed rarely comes back, but train/eval switches do: keep two
+  table.insert(self.plans[key], 1, plan)
+  self.plans[key][3] = nil
+  self.last = key
+  return plan
+end
+
+function Plan:__call(...)
+  local args, n = {...}, select('#', ...)
+  local plan = find(self, args, n)
+  self.current = plan.compiled
+  local tensors = {}
+  for i = 1, n do
+    if core.is_tensor(args[i]) then tensors[#tensors + 1] = args[i] end
+  end
+  return plan.compiled:run(table.unpack(tensors))
+end
+
+local function current(self, what)
+  if not self.current then error(what .. ': this plan has not been called yet, so nothing is planned', 3) end
+  return self.current
+end
+
+--- step:explain(): one row a kernel: layer, kernel, layouts, bytes, what was fused. After step:profile(true) and a
+-- call, with times and rates.
+function Plan:explain() return current(self, 'explain'):explain() end
+
+--- step:memory(): bytes {arena, workspace, kept, captured, total}, known before anything is allocated.
+function Plan:memory() return current(self, 'memory'):memory() end
+
+--- step:dump 'fuse': the graph as text after a pass (inc.plan(f, {dumps = true})).
+function Plan:dump(pass) return current(self, 'dump'):dump(pass) end
+
+--- step:profile(true): time each kernel of the following calls for explain().
+function Plan:profile(on) current(self, 'profile'):profile(on ~= false) end
+
+function Plan:__tostring()
+  if not self.current then return 'plan (not called yet)' end
+  local m = self.current:memory()
+  return ('plan: %d kernels, arena %.1f MB'):format(m.kernels, m.arena / 1e6)
+end
+
+local function check_options(options)
+  for k in pairs(options) do
+    local found = false
+    for _, name in ipairs(known) do found = found or name == k end
+    if not found then
+      local near = core.nearest(tostring(k), known)
+      error(('plan: %s: unknown option%s'):format(tostring(k), near and ' (did you mean ' .. near .. '?)' or ''), 3)
+    end
+  end
+  return options
+end
+
+local M = {}
+
+--- inc.plan(f): a function that does what f does, planned as a whole.
+-- f takes tensors (and other values, which become part of the key) and returns tensors; it may call backward
+-- and step an optimizer. The gradients are consumed: leaves keep no grad. `options` switch passes off:
+-- simplify, fuse, layout, alias, recompute, arena, hoist = false; reference = true runs plain loops; dumps =
+-- true keeps the graph after each pass for :dump.
+-- > inc.plan(function(x) return (x * 2):sum() end)(inc.ones{3}):item()  --> 6.0
+function M.new(f, options)
+  if type(f) ~= 'function' then error('plan: expected a function, got ' .. type(f), 2) end
+  return setmetatable({f = f, options = check_options(options or {}), plans = {}, count = 0}, Plan)
+end
+
+--- A compiled plan for exactly these input specs ({dtype =, shape =, channels_last =}); for the trainer.
+function M.trace(f, specs, options) return (trace(f, specs, check_options(options or {}))) end
+
+return setmetatable(M, {__call = function(_, f, options) return M.new(f, options) end})
