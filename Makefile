@@ -41,9 +41,13 @@ AVX2   := -mavx2 -mfma -mf16c
 AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
 endif
 
-$(B)/tests/c/test_%: tests/c/test_%.c $(call obj,$(CORE) $(KERN))
+# An archive, so that a test links only what it uses.
+$(B)/core.a: $(call obj,$(CORE) $(KERN))
+	@rm -f $@
+	@ar qcs $@ $^
+$(B)/tests/c/test_%: tests/c/test_%.c $(B)/core.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $(filter %.c %.o,$^) $(LIBS)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $< $(B)/core.a $(LIBS)
 
 check: ctest spec             ## C tests and Lua specs, nothing installed first
 ctests: $(CTESTS)

@@ -69,8 +69,8 @@ function M.step(golden)
   out['eval logits'] = inc.no_grad(function() return net(x) end)
   net:train()
   local logits, aux = net(x)
-  local smooth = {label_smoothing = 0.1}
-  local loss = nn.functional.cross_entropy(logits, y, smooth) + nn.functional.cross_entropy(aux, y, smooth) * 0.4
+  local ce, smooth = nn.functional.cross_entropy, {label_smoothing = 0.1}
+  local loss = ce(logits, y, smooth) + ce(aux, y, smooth) * 0.4
   loss:backward()
   out.logits, out['aux logits'], out.loss = logits, aux, loss
   for _, item in ipairs(net:named_parameters()) do out['grad ' .. item[1]] = item[2].grad end

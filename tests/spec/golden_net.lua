@@ -1,4 +1,4 @@
--- One training step of the whole Inception-v3 against PyTorch's f64: logits, loss, every gradient, statistics.
+-- One training step of Inception-v3 against PyTorch's f64: logits, loss, every gradient, statistics.
 --
 -- A tensor may be twice as far from f64 as the worst of PyTorch's own f32 modes, plus 1e-6 (`far` in the
 -- golden).  Distances of large tensors are estimated from eight projections, so a little slack is given
@@ -28,7 +28,8 @@ local function compare(tensors, golden)
     local t = check.ok(tensors[name], 'nothing called ' .. name)
     local d, slack = distance(name, t, g)
     local limit = slack * (2 * g.far + 1e-6)
-    if not (d <= limit) then far[#far + 1] = ('%s: %.2e away, at most %.2e expected'):format(name, d, limit) end
+    local near = d <= limit -- false for NaN
+    if not near then far[#far + 1] = ('%s: %.2e away, at most %.2e expected'):format(name, d, limit) end
   end
   table.sort(far)
   check.ok(#far == 0, ('%d of the tensors are too far away:\n    %s'):format(#far,

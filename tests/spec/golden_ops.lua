@@ -68,7 +68,9 @@ local function run_guise(row, guise)
   local inputs = {}
   for i, t in ipairs(row.inputs) do inputs[i] = leaf(tensor(t, guise.dtype), guise, t.dtype == 'f64') end
   local out = call(row, inputs)
-  for k, golden in ipairs(row.outputs) do compare(out[k], golden, guise, ('%s: output %d'):format(guise.name, k)) end
+  for k, golden in ipairs(row.outputs) do
+    compare(out[k], golden, guise, ('%s: output %d'):format(guise.name, k))
+  end
   if not row.grads then return end
   local ok, why = pcall(function()
     (out[1] * tensor(row.dy, guise.dtype)):sum():backward()

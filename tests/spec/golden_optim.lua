@@ -28,7 +28,7 @@ for _, row in ipairs(golden) do
   test(('%s: %s'):format(row.optimizer, describe(row.options)), function()
     local Holder = nn.module('Holder', function(self)
       self.p = nn.parameter(vector(golden.start))
-      function self:forward(x) return x * self.p end
+      self.forward = function(layer, x) return x * layer.p end
     end)
     local net = Holder {}
     local opt = optim[row.optimizer](options(row.options)):bind(net)
