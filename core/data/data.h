@@ -148,6 +148,8 @@ int inc_viewer_run(inc_viewer *v, const inc_transform *t, const void *bytes, siz
 /* The same for pixels at hand, [h, w, 3]. */
 int inc_viewer_pixels(inc_viewer *v, const inc_transform *t, const uint8_t *rgb, int w, int h, uint64_t seed,
                       uint32_t epoch, uint32_t picture, uint8_t *out);
+/* Nanoseconds spent so far: decode, resize, colour. */
+void inc_viewer_times(const inc_viewer *v, int64_t ns[3]);
 /* Box of upright pixels [h, w, 3] -> [oh, ow, 3]; the box may have fractional edges. */
 int inc_resize(const uint8_t *rgb, int w, int h, double x, double y, double bw, double bh, int method,
                bool antialias, int ow, int oh, uint8_t *out);
