@@ -27,7 +27,9 @@ static int call_op(lua_State *L) {
   }
   if (n_out == 0) lua_pushvalue(L, 1); /* in place: the tensor itself, so that calls chain */
   else inc_lua_account(L, bytes);
-  return n_out ? n_out : 1;
+  int shown = inc_op_sig(op)->n_shown; /* results for the gradient rule alone come last and stay here */
+  lua_pop(L, n_out - shown);
+  return n_out ? shown : 1;
 }
 
 /* inc.core.ops() -> {{name =, sig =, doc =, hidden =}, ...} for help, tests and the doc check. */

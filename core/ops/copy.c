@@ -28,7 +28,7 @@ const inc_op inc_op_contiguous = {
     .doc =
         "A copy of x in row-major order, or for [N, C, H, W] in channels-last order (N, H, W, C in memory). "
         "Shape and values stay.\n"
-        "> inc.tensor{{1, 2}, {3, 4}}:transpose(1, 2):contiguous():view(-1):tolist()  --> {1, 3, 2, 4}",
+        "> inc.tensor{{1, 2}, {3, 4}}:transpose(1, 2):contiguous():view{-1}:tolist()  --> {1, 3, 2, 4}",
     .infer = infer_contiguous,
     .grad = grad_contiguous,
     .ref = ref_copy,

@@ -80,7 +80,7 @@ const inc_op inc_op_cross_entropy = {
            "label_smoothing "
            "spreads that share of the target over all classes. The mean over rows, their sum, or [N] with "
            "reduction = 'none'. Refuses a label outside 1 to C.\n"
-           "> inc.cross_entropy(inc.tensor{{30, 0}}, inc.tensor({1}, 'i64')):item() < 1e-9  --> true",
+           "> inc.cross_entropy(inc.tensor{{30, 0}}, inc.tensor{1, dtype = 'i64'}):item() < 1e-9  --> true",
     .flags = INC_OP_F32,
     .save_in = 3,
     .infer = infer,

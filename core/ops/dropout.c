@@ -44,7 +44,7 @@ const inc_op inc_op_dropout = {
     .doc =
         "Set each element of x to 0 with probability p and multiply the others by 1 / (1 - p). The same rng "
         "{seed, step} and stream give the same mask.\n"
-        "> inc.dropout(inc.tensor{1, 2}, inc.tensor({7, 0}, 'i64'), {p = 0}):tolist()  --> {1, 2}",
+        "> inc.dropout(inc.tensor{1, 2}, inc.tensor{7, 0, dtype = 'i64'}, {p = 0}):tolist()  --> {1, 2}",
     .flags = INC_OP_INPLACE | INC_OP_CHEAP,
     .save_in = 2,
     .infer = infer,

@@ -50,7 +50,7 @@ const inc_op inc_op_index_select = {
     .name = "index_select",
     .sig = "x:tensor, index:tensor, dim:dim=1 -> y",
     .doc = "The places of dim `dim` named by the integer vector `index` (from 1, repeats allowed), copied.\n"
-           "> inc.index_select(inc.tensor{5, 6, 7}, inc.tensor({3, 1}, 'i64')):tolist()  --> {7, 5}",
+           "> inc.index_select(inc.tensor{5, 6, 7}, inc.tensor{3, 1, dtype = 'i64'}):tolist()  --> {7, 5}",
     .save_in = 2,
     .infer = infer_index_select,
     .grad = grad_index_select,
@@ -131,7 +131,7 @@ const inc_op inc_op_gather = {
     .doc = "For each element of the integer tensor `index` (from 1), the element of x at that place of dim "
            "`dim` and "
            "at its own place in all other dims; the result has the shape of index.\n"
-           "> inc.gather(inc.tensor{{1, 2}, {3, 4}}, inc.tensor({{2}, {1}}, 'i64'), {dim = 2}):tolist()  --> "
+           "> inc.gather(inc.tensor{{1, 2}, {3, 4}}, inc.tensor{{2}, {1}, dtype = 'i64'}, {dim = 2}):tolist()  --> "
            "{{2}, {3}}",
     .save_in = 2,
     .infer = infer_gather,

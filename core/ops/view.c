@@ -77,7 +77,7 @@ const inc_op inc_op_view = {
     .doc = "The same elements under another shape, sharing memory; one size may be -1 and is then worked "
            "out. Refuses "
            "when the layout of x would need a copy (see reshape).\n"
-           "> inc.tensor{1, 2, 3, 4}:view(2, -1):tolist()  --> {{1, 2}, {3, 4}}",
+           "> inc.tensor{1, 2, 3, 4}:view{2, -1}:tolist()  --> {{1, 2}, {3, 4}}",
     .flags = INC_OP_VIEW,
     .infer = infer_view,
     .grad = grad_reshape,
@@ -136,7 +136,7 @@ const inc_op inc_op_permute = {
     .name = "permute",
     .sig = "x:tensor, dims:dims -> y",
     .doc = "The dims of x in another order, sharing memory: dim i of the result is dim dims[i] of x.\n"
-           "> inc.tensor{{1, 2, 3}, {4, 5, 6}}:permute(2, 1):tolist()  --> {{1, 4}, {2, 5}, {3, 6}}",
+           "> inc.tensor{{1, 2, 3}, {4, 5, 6}}:permute{2, 1}:tolist()  --> {{1, 4}, {2, 5}, {3, 6}}",
     .flags = INC_OP_VIEW,
     .infer = infer_permute,
     .grad = grad_permute,
@@ -266,7 +266,7 @@ const inc_op inc_op_expand = {
     .name = "expand",
     .sig = "x:tensor, shape:ints -> y",
     .doc = "Repeat dims of size 1 (and add dims in front) up to `shape` without copying; -1 keeps a size.\n"
-           "> inc.tensor{{1}, {2}}:expand(-1, 3):tolist()  --> {{1, 1, 1}, {2, 2, 2}}",
+           "> inc.tensor{{1}, {2}}:expand{-1, 3}:tolist()  --> {{1, 1, 1}, {2, 2, 2}}",
     .flags = INC_OP_VIEW,
     .infer = infer_expand,
     .grad = grad_expand,
