@@ -206,7 +206,7 @@ static int read_file(lua_State *L) {
   size_t n;
   const char *path = luaL_checkstring(L, 1);
   box = new_box(L, sizeof *box, TEXT_MT);
-  inc_lua_check(L, inc_file_read(path, MAX_TEXT_FILE, &box->s, &n));
+  inc_lua_check(L, inc_file_slurp(path, MAX_TEXT_FILE, &box->s, &n));
   lua_pushlstring(L, box->s, n);
   inc_text_free(box);
   return 1;

@@ -114,7 +114,7 @@ static int read_open(int fd, const char *path, size_t limit, char **out, size_t 
   return INC_OK;
 }
 
-int inc_file_read(const char *path, size_t limit, char **out, size_t *n) {
+int inc_file_slurp(const char *path, size_t limit, char **out, size_t *n) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return refused(path, "cannot open");
   int code = read_open(fd, path, limit, out, n);

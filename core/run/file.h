@@ -26,7 +26,7 @@ int inc_file_replace(const char *path, const void *bytes, size_t n); /* all of t
 int inc_file_sync_folder(const char *path);                          /* the folder that holds `path` */
 int inc_write_all(int fd, const void *bytes, size_t n, const char *path);
 /* The whole file, with a NUL behind it, from inc_alloc; EARG above `limit` bytes. */
-int inc_file_read(const char *path, size_t limit, char **out, size_t *n);
+int inc_file_slurp(const char *path, size_t limit, char **out, size_t *n);
 int inc_path_join(char *out, const char *folder, const char *name); /* out[INC_PATH]; EARG if too long */
 
 #endif

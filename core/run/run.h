@@ -1,0 +1,107 @@
+/* run.h -- a training run: one thread that steps, logs, validates and saves, and takes messages between steps.
+**
+** The thread never enters Lua.  What it drives is a small table of functions (inc_run_parts): the real one
+** joins a loader and planned steps (parts.h), tests bring their own.  Everything that changes from step to step
+** is a table made before the start (learning rate) or follows from the step number (random streams), so a run
+** that goes on from a checkpoint is the same to the bit.
+**
+** Order within a step: batch, numbers, compute, look at the loss, commit, validation if due, log line, best,
+** checkpoint if due.  Whatever fails before commit leaves the weights of the step before.
+*/
+#ifndef INC_RUN_H
+#define INC_RUN_H
+
+#include "base/err.h"
+#include "run/safetensors.h"
+#include "run/score.h"
+
+typedef struct inc_run inc_run;
+
+typedef struct inc_run_parts {
+  void *self;
+  int (*next)(void *self, inc_batch *b); /* blocks until a batch is there */
+  void (*release)(void *self, const inc_batch *b);
+  int (*compute)(void *self, const inc_batch *b);
+  double (*peek)(void *self, int output); /* output 0 is the loss */
+  int (*commit)(void *self);
+  int (*find_nan)(void *self, char *name, size_t n);                       /* of the last compute */
+  int (*validate)(void *self, inc_run_val *out);                           /* NULL: no validation */
+  int64_t (*bad)(void *self, int64_t i, char *path, char *why, size_t n);  /* how many; text of number i */
+  void (*free)(void *self);
+} inc_run_parts;
+
+/* A 0-d tensor that is written before each step. */
+typedef struct inc_run_number {
+  const char *name; /* "lr" */
+  inc_tensor *t;
+  const double *value; /* [steps - first] for the steps still to be made */
+} inc_run_number;
+
+enum { INC_RUN_NUMBERS = 8, INC_RUN_OUTPUTS = 8, INC_RUN_KEEP = 3 };
+
+typedef struct inc_run_opts {
+  inc_run_parts parts;          /* taken over, also on failure */
+  const char *folder;           /* exists, and is locked: */
+  int lock;                     /* taken over, also on failure; -1: none */
+  int64_t first, steps;         /* steps already made; total */
+  int64_t epoch_steps, batch;
+  int64_t save_every, val_every; /* steps; 0: only at the end */
+  int n_outputs, n_numbers, n_state, n_export, n_meta, n_export_meta;
+  const char *const *output;    /* names of the plan's outputs; the first is "loss" */
+  const inc_run_number *number; /* the first is the learning rate */
+  inc_tensor *rng;              /* i64 {seed, step}, or NULL */
+  uint64_t seed;
+  const inc_named *state;       /* all that a checkpoint holds */
+  const inc_named *export_;     /* what best.safetensors holds */
+  const inc_pair *meta, *export_meta;
+  const char *changes;          /* JSON list of the numbers set by hand before, or NULL */
+  double best;                  /* top-1 of best.safetensors so far; below 0: none yet */
+  int64_t best_step;            /* -1: none yet */
+} inc_run_opts;
+
+/* All texts and lists of opts are copied, tensors are referenced. */
+int inc_run_start(const inc_run_opts *opts, inc_run **out);
+inc_run *inc_run_ref(inc_run *r);
+void inc_run_unref(inc_run *r); /* the last one stops it (saving) and waits */
+
+/* -- messages: taken between two steps; from any thread -------------------------------------------------- */
+void inc_run_stop(inc_run *r); /* finish the step, save, end */
+void inc_run_pause(inc_run *r, bool on);
+void inc_run_save(inc_run *r); /* a checkpoint after the step at hand */
+/* A number keeps `value` from the next step on.  EARG for an unknown name. */
+int inc_run_set(inc_run *r, const char *name, double value);
+/* Between hold and release the thread rests between two steps, so that its tensors can be read or changed. */
+void inc_run_hold(inc_run *r);
+void inc_run_release(inc_run *r);
+
+/* -- what it is doing ------------------------------------------------------------------------------------ */
+typedef enum inc_run_state { INC_RUN_RUNNING, INC_RUN_PAUSED, INC_RUN_FINISHED, INC_RUN_STOPPED, INC_RUN_FAILED } inc_run_state;
+
+typedef struct inc_run_status {
+  inc_run_state state;
+  int64_t step, steps, epoch, epochs; /* epoch from 1 */
+  double loss, smooth_loss;           /* NaN before the first step */
+  double lr, img_s;
+  double data_wait; /* share of the time that went by waiting for data */
+  double eta;       /* seconds; below 0: not known yet */
+  double seconds;   /* since the start */
+  inc_run_val val;  /* n == 0: none yet */
+  double best;
+  int64_t best_step, saved_step, bad;
+  inc_error error; /* INC_RUN_FAILED */
+} inc_run_status;
+void inc_run_status_get(inc_run *r, inc_run_status *out);
+bool inc_run_over(inc_run *r);
+/* Wait until it is over, or for some seconds, or until Ctrl-C (EINTR).  true: it is over. */
+bool inc_run_wait(inc_run *r, double seconds);
+
+typedef enum inc_run_event_kind { INC_EV_EPOCH, INC_EV_VAL, INC_EV_SAVE, INC_EV_BEST, INC_EV_BAD, INC_EV_END } inc_run_event_kind;
+typedef struct inc_run_event {
+  inc_run_event_kind kind;
+  int64_t step;
+  inc_run_val val; /* INC_EV_VAL */
+  char *text;      /* INC_EV_BAD: "path: why"; free with inc_free */
+} inc_run_event;
+bool inc_run_event_take(inc_run *r, inc_run_event *out); /* oldest first; false: none */
+
+#endif
