@@ -5,6 +5,7 @@
 #include "exec/emit.h"
 #include "exec/kernels.h"
 #include <string.h>
+#include <time.h>
 
 static int after_no_grad(lua_State *L, int status, lua_KContext was) {
   inc_grad_enable(was != 0);
@@ -79,6 +80,13 @@ static int m_threads(lua_State *L) {
   return lua_pushinteger(L, inc_compute_threads()), 1;
 }
 
+/* Seconds on a clock that only goes forward; its zero means nothing. */
+static int m_clock(lua_State *L) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return lua_pushnumber(L, (double)t.tv_sec + (double)t.tv_nsec * 1e-9), 1;
+}
+
 static int m_tracing(lua_State *L) { return lua_pushboolean(L, inc_tracing() != NULL), 1; }
 static int m_scope_push(lua_State *L) { return inc_scope_push(luaL_checkstring(L, 1)), 0; }
 static int m_scope_pop(lua_State *L) { return (void)L, inc_scope_pop(), 0; }
@@ -138,6 +146,7 @@ void inc_bind_modes(lua_State *L) {
                                        {"precision", m_precision},
                                        {"force_reference", m_force_reference},
                                        {"threads", m_threads},
+                                       {"clock", m_clock},
                                        {"tracing", m_tracing},
                                        {"scope_push", m_scope_push},
                                        {"scope_pop", m_scope_pop},

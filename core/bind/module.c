@@ -1,5 +1,6 @@
 /* module.c -- luaopen_inc: the C part of the library as one table, `require 'inc.core'`. */
 #include "bind/bind.h"
+#include "exec/emit.h"
 #include <omp.h>
 
 int luaopen_inc(lua_State *L);
@@ -8,6 +9,8 @@ __attribute__((visibility("default"))) int luaopen_inc(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, (void *)luaopen_inc); /* opened before */
   if (lua_istable(L, -1)) return 1;
   lua_pop(L, 1);
+  inc_tensor *rng;
+  inc_rng_tensor(&rng); /* now, so that counts of what is alive do not jump later */
   omp_set_num_threads(1); /* wide work belongs to the compute thread (exec/compute.h) */
   lua_newtable(L);
   inc_bind_ops(L);

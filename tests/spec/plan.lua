@@ -1,0 +1,195 @@
+-- plan.lua: a plan does what eager does, with each pass on and off, and it notices what changed around it.
+
+local plan = inc.plan
+
+-- Everything that the passes have a rule for, small: two branches, a concat, batch norms, pools, a step.
+local function make_net()
+  inc.seed(7)
+  local p = {
+    w1 = inc.randn{16, 3, 3, 3, requires_grad = true}, g1 = inc.ones{16, requires_grad = true},
+    b1 = inc.zeros{16, requires_grad = true}, w2 = inc.randn{16, 16, 1, 1, requires_grad = true},
+    w3 = inc.randn{32, 16, 3, 3, requires_grad = true}, g3 = inc.rand{32, requires_grad = true},
+    b3 = inc.randn{32, requires_grad = true}, fc = inc.randn{5, 48, requires_grad = true},
+    mean = inc.zeros{16}, var = inc.ones{16},
+  }
+  local order = {'w1', 'g1', 'b1', 'w2', 'w3', 'g3', 'b3', 'fc'}
+  local function forward(x, y)
+    local c = inc.conv2d(x, p.w1, {stride = 2})
+    local a, m, v = inc.batch_norm_train(c, p.g1, p.b1, {eps = 1e-3})
+    local count = c:numel() // 16
+    inc.no_grad(function() inc.bn_running_(p.mean, p.var, m, v, {momentum = 0.1, count = count}) end)
+    a = a:relu()
+    local left = inc.conv2d(a, p.w2):relu()
+    local right = inc.batch_norm_train(inc.conv2d(a, p.w3, {padding = 1}), p.g3, p.b3, {eps = 1e-3}):relu()
+    local both = inc.cat({left, right, inc.avg_pool2d(a, {kernel_size = 3, stride = 1, padding = 1})}, {dim = 2})
+    both = inc.max_pool2d(both:narrow(2, 1, 48), {kernel_size = 3, stride = 2})
+    return inc.cross_entropy(inc.linear(both:mean{dim = {3, 4}}, p.fc), y, {label_smoothing = 0.1})
+  end
+  local function step(x, y)
+    local loss = forward(x, y)
+    loss:backward()
+    inc.no_grad(function()
+      for _, name in ipairs(order) do
+        p[name]:sub_(p[name].grad * 0.05)
+        p[name].grad = nil
+      end
+    end)
+    return loss
+  end
+  return p, step, forward
+end
+
+local function batch()
+  inc.seed(3)
+  return inc.randn{4, 3, 19, 19}, inc.tensor{1, 5, 3, 2, dtype = 'i64'}
+end
+
+local function difference(a, b)
+  local worst = 0
+  for name, t in pairs(a) do
+    local d = (t:detach() - b[name]:detach()):norm():item() / (b[name]:detach():norm():item() + 1e-12)
+    worst = math.max(worst, d)
+  end
+  return worst
+end
+
+local function run_steps(step, n)
+  local x, y = batch()
+  local losses = {}
+  for i = 1, n do losses[i] = step(x, y):item() end
+  return losses
+end
+
+local function same_as_eager(options)
+  local eager, eager_step = make_net()
+  local planned, step = make_net()
+  local a, b = run_steps(eager_step, 3), run_steps(plan(step, options), 3)
+  check.close(b, a, 1e-5, 'losses')
+  local d = difference(planned, eager)
+  check.ok(d < 1e-4, 'parameters differ by ' .. d)
+end
+
+test('a planned step is the eager step', function() same_as_eager{} end)
+
+for _, pass in ipairs{'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist'} do
+  test('the same without ' .. pass, function() same_as_eager{[pass] = false} end)
+end
+
+test('the same with reference kernels', function() same_as_eager{reference = true} end)
+
+test('running statistics move as in eager', function()
+  local x, y = batch()
+  local eager, eager_step = make_net()
+  local planned, step = make_net()
+  eager_step(x, y)
+  plan(step)(x, y)
+  check.close(planned.mean, eager.mean, 1e-5)
+  check.close(planned.var, eager.var, 1e-5)
+end)
+
+test('two plans of one step give the same bits', function()
+  local p, step = make_net()
+  local q, again = make_net()
+  check.equal(run_steps(plan(step), 3), run_steps(plan(again), 3))
+  for name in pairs(p) do check.equal(p[name], q[name], name) end
+end)
+
+test('gradients are consumed', function()
+  local x, y = batch()
+  local p, _, forward = make_net()
+  local f = plan(function(a, b)
+    local loss = forward(a, b)
+    loss:backward()
+    return loss
+  end)
+  f(x, y)
+  check.ok(p.w1.grad == nil)
+end)
+
+test('inference folds batch norm and follows the weights', function()
+  local x = batch()
+  inc.seed(5)
+  local w, g, b = inc.randn{16, 3, 3, 3}, inc.rand{16}, inc.randn{16}
+  local mean, var = inc.randn{16}, inc.rand{16} + 0.5
+  local function f(a)
+    return inc.batch_norm_eval(inc.conv2d(a, w), g, b, mean, var, {eps = 1e-3}):relu():sum{dim = {3, 4}}
+  end
+  local planned = plan(f, {dumps = true})
+  check.close(planned(x), f(x), 1e-4)
+  check.ok(planned:dump 'fuse':find 'fold_batch_norm')
+  w:mul_(2)
+  check.close(planned(x), f(x), 1e-4, 'after the weight changed')
+end)
+
+test('a rebound upvalue is traced anew', function()
+  local k = inc.tensor{2}
+  local f = plan(function(a) return a * k end)
+  check.equal(f(inc.tensor{3}), {6})
+  k = inc.tensor{5}
+  check.equal(f(inc.tensor{3}), {15})
+end)
+
+test('a rebound global is traced anew', function()
+  _G.scale_of_plan_test = inc.tensor{2}
+  local f = plan(function(a) return a * scale_of_plan_test end) -- luacheck: ignore
+  check.equal(f(inc.tensor{3}), {6})
+  _G.scale_of_plan_test = inc.tensor{5}
+  check.equal(f(inc.tensor{3}), {15})
+  _G.scale_of_plan_test = nil
+end)
+
+test('what is not a tensor is part of the key', function()
+  local f = plan(function(a, n) return a * n end)
+  check.equal(f(inc.tensor{3}, 2), {6})
+  check.equal(f(inc.tensor{3}, 4), {12})
+end)
+
+test('a captured number is read anew at each call', function()
+  local rate = inc.tensor(2)
+  local f = plan(function(a) return a * rate end)
+  check.equal(f(inc.tensor{3}), {6})
+  rate:fill_(7)
+  check.equal(f(inc.tensor{3}), {21})
+end)
+
+test('a value is refused while tracing', function()
+  local f = plan(function(a) return a * a:sum():item() end)
+  check.raises(function() f(inc.ones{2}) end,
+    'item: self: no value while tracing: only shapes and dtypes are known')
+end)
+
+test('bad input is refused with the shape that came', function()
+  local x, y = batch()
+  local _, step = make_net()
+  local f = plan(step)
+  f(x, y)
+  check.raises(function() f(inc.randn{4, 2, 19, 19}, y) end, 'conv2d: weight: expected shape [Cout, 2, KH, KW], got [16, 3, 3, 3]')
+end)
+
+test('memory is known, and reuse pays', function()
+  local x, y = batch()
+  local _, step = make_net()
+  local f = plan(step)
+  f(x, y)
+  local m = f:memory()
+  check.ok(m.arena > 0 and m.arena < m.without_reuse)
+  check.ok(f:explain():find 'batch_norm_train')
+end)
+
+test('an unknown option names the nearest', function()
+  check.raises(function() plan(function() end, {fues = false}) end, 'plan: fues: unknown option (did you mean fuse?)')
+end)
+
+test('an error in the traced function leaves no trace behind', function()
+  local f = plan(function() error('on purpose', 0) end)
+  check.raises(function() f(inc.ones{1}) end, 'on purpose')
+  check.equal(inc.tracing(), false)
+  check.equal((inc.ones{2} * 2):tolist(), {2, 2})
+end)
+
+test('layers at fault are named', function()
+  local net = nn.Sequential{nn.Conv2d{4, in_channels = 3, kernel_size = 3}, nn.Linear{2, in_features = 7}}
+  local ok, message = pcall(plan(function(a) return net(a) end), inc.randn{1, 3, 8, 8})
+  check.ok(not ok)
+  check.ok(tostring(message):find('linear', 1, true), message)
+end)
