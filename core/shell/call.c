@@ -1,6 +1,7 @@
 /* call.c -- every call into Lua goes through here, so that every error is told the same way.
 **
-** The message handler is lua/inc/shell/errors.lua: it runs while the stack still stands and keeps the message,
+** The message handler is lua/inc/shell/errors.lua: it runs while the stack still stands and keeps the
+*message,
 ** the user's own line and the full trace in one record.  It is loaded before anything else can fail; until
 ** then (and if it fails itself) the bare message has to do.
 */
@@ -47,8 +48,10 @@ void inc_shell_report(lua_State *L, const char *who) {
     lua_getfield(L, -1, "batch_text");
     lua_remove(L, -2);
     lua_pushvalue(L, -2);
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK) lua_replace(L, -2);
-    else lua_pop(L, 1);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+      lua_replace(L, -2);
+    else
+      lua_pop(L, 1);
   }
   fprintf(stderr, "%s: %s\n", who, luaL_tolstring(L, -1, NULL));
   lua_pop(L, 2);

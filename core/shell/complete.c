@@ -4,8 +4,8 @@
 ** its one way to be told.  File names are left to readline, which knows about ~ and about folders.
 */
 #include "shell/shell.h"
-#include <stdio.h>
 #include <readline/readline.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,8 +30,10 @@ static char *break_hook(void) {
     quote[0] = q[0];
   }
   lua_pop(state, 1);
-  if (lua_istable(state, -1)) matches = luaL_ref(state, LUA_REGISTRYINDEX);
-  else lua_pop(state, 1);
+  if (lua_istable(state, -1))
+    matches = luaL_ref(state, LUA_REGISTRYINDEX);
+  else
+    lua_pop(state, 1);
   return files ? quote : name_breaks;
 }
 

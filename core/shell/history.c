@@ -1,7 +1,8 @@
 /* history.c -- what was typed, kept across sessions.
 **
-** One entry a line, with \n and \\ escaped, so that a loop typed over three lines comes back as one entry.  It
-** is appended by a single write to a file opened with O_APPEND, before the entry runs: two shells can share the
+** One entry a line, with \n and \\ escaped, so that a loop typed over three lines comes back as one entry. It
+** is appended by a single write to a file opened with O_APPEND, before the entry runs: two shells can share
+*the
 ** file, and kill -9 loses nothing.  A torn last line (no newline) is skipped.  Readline's own file functions
 ** were rejected: they split entries and rewrite the whole file.
 */
@@ -9,8 +10,8 @@
 #include "shell/shell.h"
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <readline/history.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,8 +31,10 @@ static void make_folders(void) {
 
 static void choose_path(void) {
   const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-  if (xdg && *xdg == '/') snprintf(path, sizeof path, "%s/incsh/history", xdg);
-  else if (home && *home == '/') snprintf(path, sizeof path, "%s/.local/state/incsh/history", home);
+  if (xdg && *xdg == '/')
+    snprintf(path, sizeof path, "%s/incsh/history", xdg);
+  else if (home && *home == '/')
+    snprintf(path, sizeof path, "%s/.local/state/incsh/history", home);
 }
 
 /* In place; the result is never longer. */
@@ -41,7 +44,8 @@ static void unescape(char *s) {
     if (*s == '\\' && s[1]) {
       s++;
       *to++ = *s == 'n' ? '\n' : *s;
-    } else *to++ = *s;
+    } else
+      *to++ = *s;
   }
   *to = '\0';
 }
@@ -59,7 +63,8 @@ static void take_lines(char *text, int partial) {
   char *end;
   for (char *p = text; (end = strchr(p, '\n')); p = end + 1) {
     *end = '\0';
-    if (partial) partial = 0; /* reading began in the middle of this one */
+    if (partial)
+      partial = 0; /* reading began in the middle of this one */
     else {
       unescape(p);
       remember(p);

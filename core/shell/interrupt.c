@@ -2,7 +2,8 @@
 **
 ** Three things make that hold, each a hole in the stand-alone `lua`:
 **   - the hook that raises must be set on the coroutine that is running, so resume and wrap keep track of it;
-**   - `while true do pcall(f) end` would swallow an ordinary error, so pcall, xpcall and resume raise it again
+**   - `while true do pcall(f) end` would swallow an ordinary error, so pcall, xpcall and resume raise it
+*again
 **     for as long as the flag of base/interrupt.h is up; the prompt takes it down;
 **   - the default action is never restored: a second Ctrl-C explains, a third within a second of the second
 **     ends the process, for C code that never looks at the flag.
@@ -47,7 +48,8 @@ static void on_sigint(int sig) {
     say("\nincsh: stopped by force\n");
     _exit(130);
   }
-  if (again) say("\nincsh: still busy, waiting for it to stop; press Ctrl-C twice more quickly to quit at once\n");
+  if (again)
+    say("\nincsh: still busy, waiting for it to stop; press Ctrl-C twice more quickly to quit at once\n");
   inc_interrupt_raise();
   if (running) arm(running);
 }
@@ -85,7 +87,8 @@ static int guarded_xpcall(lua_State *L) {
 
 /* -- coroutines ----------------------------------------------------------------------------------------- */
 
-/* Resume `co` with `narg` values from L; moves results or the error message to L.  Returns their number or -1. */
+/* Resume `co` with `narg` values from L; moves results or the error message to L.  Returns their number or
+ * -1. */
 static int resume(lua_State *L, lua_State *co, int narg) {
   int nres;
   if (!lua_checkstack(co, narg)) {

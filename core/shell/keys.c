@@ -1,13 +1,14 @@
 /* keys.c -- Enter, Tab, the arrows, pasting, and the editor.
 **
-** Several lines are one entry: Enter adds a line while the text is not a complete piece of Lua, the arrows move
+** Several lines are one entry: Enter adds a line while the text is not a complete piece of Lua, the arrows
+*move
 ** between its lines before they go to the history, and a paste arrives as a whole.  A second prompt for each
 ** further line was rejected for good terminals: what was typed could then no longer be edited.
 */
 #include "shell/shell.h"
-#include <stdio.h>
 #include <readline/history.h>
 #include <readline/readline.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,6 +1,7 @@
 /* main.c -- the program: options, then a line, a script, a verb, or the prompt.
 **
-** Everything Lua happens under one protected call, so that lack of memory too ends in a sentence.  A script and
+** Everything Lua happens under one protected call, so that lack of memory too ends in a sentence.  A script
+*and
 ** a verb are the same thing, apart from where the file is found and whether a Lua line is worth telling.
 ** Status: 0, 1 after an error, 130 after Ctrl-C; a script may return another (a number, or false for 1).
 */
@@ -26,18 +27,19 @@ typedef struct options {
   int status;
 } options;
 
-static const char usage[] = "incsh                      the prompt\n"
-                            "incsh FILE.lua ARG...      run a script (`arg` as in lua)\n"
-                            "incsh -e CODE              run a line\n"
-                            "incsh -i FILE              run a script, then prompt\n"
-                            "incsh VERB ARG...          train resume evaluate predict compare pack convert inspect\n"
-                            "                           bench doctor help (`incsh VERB --help` tells more)\n"
-                            "\n"
-                            "--no-rc                    leave out the start-up file (~/.config/incsh/init.lua)\n"
-                            "--version, --help          what they say\n"
-                            "\n"
-                            "INC_HOME=FOLDER            take lua/, models/ and scripts/ from there\n"
-                            "NO_COLOR=1                 no colours\n";
+static const char usage[] =
+    "incsh                      the prompt\n"
+    "incsh FILE.lua ARG...      run a script (`arg` as in lua)\n"
+    "incsh -e CODE              run a line\n"
+    "incsh -i FILE              run a script, then prompt\n"
+    "incsh VERB ARG...          train resume evaluate predict compare pack convert inspect\n"
+    "                           bench doctor help (`incsh VERB --help` tells more)\n"
+    "\n"
+    "--no-rc                    leave out the start-up file (~/.config/incsh/init.lua)\n"
+    "--version, --help          what they say\n"
+    "\n"
+    "INC_HOME=FOLDER            take lua/, models/ and scripts/ from there\n"
+    "NO_COLOR=1                 no colours\n";
 
 static const char *const verbs[] = {"train",   "resume",  "evaluate", "predict", "compare", "pack",
                                     "convert", "inspect", "bench",    "doctor",  "help",    NULL};
@@ -101,17 +103,23 @@ static int parse(options *o) {
       i++;
       break;
     }
-    if (!strcmp(a, "--no-rc")) o->no_rc = 1;
-    else if (!strcmp(a, "--version") || !strcmp(a, "-v")) o->show_version = 1;
-    else if (!strcmp(a, "--help") || !strcmp(a, "-h")) o->show_help = 1;
-    else if (!strcmp(a, "-i")) o->interactive = 1;
+    if (!strcmp(a, "--no-rc"))
+      o->no_rc = 1;
+    else if (!strcmp(a, "--version") || !strcmp(a, "-v"))
+      o->show_version = 1;
+    else if (!strcmp(a, "--help") || !strcmp(a, "-h"))
+      o->show_help = 1;
+    else if (!strcmp(a, "-i"))
+      o->interactive = 1;
     else if (!strcmp(a, "-e")) {
       if (++i == o->argc) return fail("%s: expected a line of Lua after it", a);
       o->code = o->argv[i];
-    } else return fail("%s: unknown option; `incsh --help` lists them", a);
+    } else
+      return fail("%s: unknown option; `incsh --help` lists them", a);
   }
   o->first = i;
-  if (o->code || i == o->argc) return o->interactive && !o->code ? fail("%s: expected a file after it", "-i") : 1;
+  if (o->code || i == o->argc)
+    return o->interactive && !o->code ? fail("%s: expected a file after it", "-i") : 1;
   return !strcmp(o->argv[i], "-") ? 1 : take_word(o, i);
 }
 
@@ -136,8 +144,10 @@ static int push_args(lua_State *L, const options *o) {
 /* The chunk's own answer: a number is the status, false is 1. */
 static int status_of(lua_State *L) {
   int status = 0;
-  if (lua_isinteger(L, -1)) status = (int)lua_tointeger(L, -1);
-  else if (lua_isboolean(L, -1)) status = !lua_toboolean(L, -1);
+  if (lua_isinteger(L, -1))
+    status = (int)lua_tointeger(L, -1);
+  else if (lua_isboolean(L, -1))
+    status = !lua_toboolean(L, -1);
   lua_pop(L, 1);
   return status;
 }
@@ -205,12 +215,17 @@ static int run_verb(lua_State *L, const options *o) {
 static void run_rc(lua_State *L) {
   char path[4096];
   const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-  if (xdg && *xdg == '/') snprintf(path, sizeof path, "%s/incsh/init.lua", xdg);
-  else if (home) snprintf(path, sizeof path, "%s/.config/incsh/init.lua", home);
-  else return;
+  if (xdg && *xdg == '/')
+    snprintf(path, sizeof path, "%s/incsh/init.lua", xdg);
+  else if (home)
+    snprintf(path, sizeof path, "%s/.config/incsh/init.lua", home);
+  else
+    return;
   if (access(path, R_OK) != 0) return;
-  if (luaL_loadfile(L, path) != LUA_OK) load_failed(L, "incsh");
-  else run_chunk(L, 0, "incsh");
+  if (luaL_loadfile(L, path) != LUA_OK)
+    load_failed(L, "incsh");
+  else
+    run_chunk(L, 0, "incsh");
 }
 
 static int interact(lua_State *L, const options *o) {
@@ -261,8 +276,10 @@ static int protected_main(lua_State *L) {
   if (!inc_shell_load_reporter(L)) return 0;
   lua_getglobal(L, "require");
   lua_pushliteral(L, "inc");
-  if (inc_shell_call(L, 1, 0) != LUA_OK) inc_shell_report(L, "incsh");
-  else o->status = dispatch(L, o);
+  if (inc_shell_call(L, 1, 0) != LUA_OK)
+    inc_shell_report(L, "incsh");
+  else
+    o->status = dispatch(L, o);
   return 0;
 }
 
@@ -278,8 +295,10 @@ int main(int argc, char **argv) {
   options o = {.argc = argc, .argv = argv};
   setlocale(LC_CTYPE, "");
   if (!parse(&o)) return 1;
-  if (o.show_help) fputs(usage, stdout);
-  else if (o.show_version) printf("incsh " INCSH_VERSION " (%s)\n", LUA_RELEASE);
+  if (o.show_help)
+    fputs(usage, stdout);
+  else if (o.show_version)
+    printf("incsh " INCSH_VERSION " (%s)\n", LUA_RELEASE);
   if (o.show_help || o.show_version) return close_output(0);
   if (!inc_shell_home()) {
     fail("%s: expected lua/, models/ and scripts/ beside the program (or INC_HOME)", "start");

@@ -9,8 +9,8 @@
 #include "shell/shell.h"
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <readline/readline.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,8 +41,10 @@ static void on_line(char *line) {
 }
 
 static void on_signal(int sig) {
-  if (sig == SIGWINCH) resized = 1;
-  else continued = 1;
+  if (sig == SIGWINCH)
+    resized = 1;
+  else
+    continued = 1;
 }
 
 static void watch_signals(void) {

@@ -53,8 +53,8 @@ void inc_history_add(const char *entry);
 /* -- status.c: lines above the prompt ------------------------------------------------------------------- */
 /* Queue a line to be shown above the prompt.  May be called from any thread. */
 void inc_shell_notice(const char *line);
-void inc_status_idle(lua_State *L, int smart); /* ask for news and show it above what is being typed */
+void inc_status_idle(lua_State *L, int smart);  /* ask for news and show it above what is being typed */
 void inc_status_flush(lua_State *L, int smart); /* the same just before a prompt is drawn */
-void inc_status_leave(void); /* a line is accepted: take the status line off the screen */
+void inc_status_leave(void);                    /* a line is accepted: take the status line off the screen */
 
 #endif

@@ -2,7 +2,8 @@
 **
 ** No shell sees the arguments, so nothing that a user typed can become a command.  The pipe to the child is a
 ** socket pair, because send() can be told not to raise SIGPIPE when the child dies early.  The child gets its
-** own process group: Ctrl-C at the terminal is for the shell, and the time limit ends whatever the child began.
+** own process group: Ctrl-C at the terminal is for the shell, and the time limit ends whatever the child
+*began.
 */
 #include "shell/shell.h"
 #include <errno.h>
@@ -45,7 +46,8 @@ static void become(char **argv, int in, int out, int err) {
 /* Returns 0, or errno.  Every descriptor is close-on-exec, so a second child cannot hold our pipes open. */
 static int start(child *c, char **argv) {
   int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, code = 0;
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) || pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC))
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) || pipe2(out, O_CLOEXEC) ||
+      pipe2(err, O_CLOEXEC))
     code = errno;
   if (!code && (c->pid = fork()) < 0) code = errno;
   if (!code && c->pid == 0) become(argv, in[1], out[1], err[1]);
@@ -66,8 +68,10 @@ static int start(child *c, char **argv) {
 static void take(int *fd, luaL_Buffer *b) {
   char chunk[4096];
   ssize_t n = read(*fd, chunk, sizeof chunk);
-  if (n > 0) luaL_addlstring(b, chunk, (size_t)n);
-  else if (n == 0 || (errno != EINTR && errno != EAGAIN)) shut(fd);
+  if (n > 0)
+    luaL_addlstring(b, chunk, (size_t)n);
+  else if (n == 0 || (errno != EINTR && errno != EAGAIN))
+    shut(fd);
 }
 
 static void give(int *fd, const char **p, size_t *left) {
@@ -75,13 +79,16 @@ static void give(int *fd, const char **p, size_t *left) {
   if (n > 0) {
     *p += n;
     *left -= (size_t)n;
-  } else if (errno != EAGAIN && errno != EINTR) *left = 0;
+  } else if (errno != EAGAIN && errno != EINTR)
+    *left = 0;
   if (*left == 0) shut(fd);
 }
 
-/* Feed and read until the child closed both outputs or time is over; returns 0 in the latter case.  Errors are
+/* Feed and read until the child closed both outputs or time is over; returns 0 in the latter case.  Errors
+*are
 ** kept up to the size of `err`, which is plenty for a sentence. */
-static int talk(child *c, const char *in, size_t left, double limit, luaL_Buffer *out, char *err, size_t cap) {
+static int talk(child *c, const char *in, size_t left, double limit, luaL_Buffer *out, char *err,
+                size_t cap) {
   double end = now() + limit;
   size_t used = 0;
   if (left == 0) shut(&c->in);
@@ -94,8 +101,10 @@ static int talk(child *c, const char *in, size_t left, double limit, luaL_Buffer
     if (p[1].revents) {
       char chunk[1024];
       ssize_t n = read(c->err, chunk, sizeof chunk);
-      if (n <= 0) shut(&c->err);
-      else if (used + (size_t)n < cap) memcpy(err + used, chunk, (size_t)n), used += (size_t)n;
+      if (n <= 0)
+        shut(&c->err);
+      else if (used + (size_t)n < cap)
+        memcpy(err + used, chunk, (size_t)n), used += (size_t)n;
     }
     if (p[2].revents) give(&c->in, &in, &left);
   }
@@ -139,8 +148,10 @@ int inc_host_spawn(lua_State *L) {
   shut(&c.out);
   shut(&c.err);
   int status = reap(&c, finished);
-  if (finished) lua_pushinteger(L, status);
-  else lua_pushliteral(L, "timeout");
+  if (finished)
+    lua_pushinteger(L, status);
+  else
+    lua_pushliteral(L, "timeout");
   lua_insert(L, -2);
   lua_pushstring(L, err);
   return 3;

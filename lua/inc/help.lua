@@ -7,7 +7,7 @@ local topics = require 'inc.help.topics'
 
 local help = {}
 
--- -- one entry as text ---------------------------------------------------------------------------------------
+-- -- one entry as text ------------------------------------------------------------------------------------
 
 local function item_text(name, kind, default)
   local optional = kind:sub(-1) == '?'
@@ -99,7 +99,7 @@ local function entry_text(e)
   return table.concat(lines, '\n')
 end
 
--- -- finding -------------------------------------------------------------------------------------------------
+-- -- finding ----------------------------------------------------------------------------------------------
 
 local function overview()
   local lines = {'help(topic), help "name" or ?name; apropos "word" searches. Topics:', ''}
@@ -208,9 +208,10 @@ end
 --- Print everything whose name or text contains `word`.
 function help.apropos(word) print(help.search(word)) end
 
--- -- examples ------------------------------------------------------------------------------------------------
+-- -- examples ---------------------------------------------------------------------------------------------
 
---- Every example of the documentation: an iterator over {name, code, expect}; expect is nil where none is given.
+--- Every example of the documentation: an iterator over {name, code, expect}; expect is nil where none is
+-- given.
 function help.examples()
   return coroutine.wrap(function()
     for _, e in ipairs(index.all()) do
@@ -240,7 +241,7 @@ function help.agrees(value, expect)
   return f and ok and same(value, wanted) or false
 end
 
--- -- the call ------------------------------------------------------------------------------------------------
+-- -- the call ---------------------------------------------------------------------------------------------
 
 return setmetatable(help, {__name = 'help', __call = function(_, what)
   local text, why = help.text(what)

@@ -1,23 +1,24 @@
 -- plot.lua -- curves in the terminal (text) or in a file (PNG, SVG, PDF), drawn by gnuplot.
 --
--- A plot must never harm the run that it shows: gnuplot absent, crashed or slow gives nil and one sentence, no
--- error. gnuplot gets its commands on standard input and writes the picture to standard output; it is never given
--- a file name, and text of the user's stands between single quotes only, where gnuplot expands nothing. A pipe
--- kept open for ever was rejected: a gnuplot that hangs would then hang us at the next plot.
+-- A plot must never harm the run that it shows: gnuplot absent, crashed or slow gives nil and one sentence,
+-- no error. gnuplot gets its commands on standard input and writes the picture to standard output; it is
+-- never given a file name, and text of the user's stands between single quotes only, where gnuplot expands
+-- nothing. A pipe kept open for ever was rejected: a gnuplot that hangs would then hang us at the next plot.
 local plot = {}
 
 local SECONDS = 10        -- gnuplot's time limit
 local MAX_POINTS = 2000   -- of a series; more are thinned, keeping each piece's least and largest
 local MAX_NAME = 40       -- gnuplot leaves out a legend that does not fit
 
--- -- numbers -------------------------------------------------------------------------------------------------
+-- -- numbers ----------------------------------------------------------------------------------------------
 
+local function fail(...) require 'inc.args'.fail(...) end
 local function is_finite(v) return v == v and v ~= math.huge and v ~= -math.huge end
 
 -- A list of numbers from a list or a tensor; anything that is no number becomes nan, a hole in the curve.
 local function numbers(v, what)
   if type(v) == 'userdata' then v = v:detach():view {-1}:tolist() end
-  if type(v) ~= 'table' then require 'inc.args'.fail('plot: %s: expected numbers, got %s', what, type(v)) end
+  if type(v) ~= 'table' then fail('plot: %s: expected numbers, got %s', what, type(v)) end
   local list, n = {}, rawget(v, 'n') or #v
   for i = 1, n do list[i] = tonumber(v[i]) or 0 / 0 end
   return list
@@ -56,29 +57,28 @@ local function thin(x, y)
   return tx, ty
 end
 
--- -- what to draw --------------------------------------------------------------------------------------------
+-- -- what to draw -----------------------------------------------------------------------------------------
 
-local option_names = {'title', 'xlabel', 'ylabel', 'logx', 'logy', 'smooth', 'file', 'width', 'height', 'xrange',
-  'yrange'}
+local option_names = {'title', 'xlabel', 'ylabel', 'logx', 'logy', 'smooth', 'file', 'width', 'height',
+  'xrange', 'yrange'}
 
 local function check_options(o)
   local known = {}
   for _, name in ipairs(option_names) do known[name] = true end
   for key in pairs(o) do
     if type(key) == 'string' and not known[key] then
-      local args = require 'inc.args'
-      args.fail('plot: %s: unknown option%s', key, args.hint(key, option_names))
+      fail('plot: %s: unknown option%s', key, require 'inc.args'.hint(key, option_names))
     end
   end
   if o.smooth and not (type(o.smooth) == 'number' and o.smooth >= 0 and o.smooth < 1) then
-    require 'inc.args'.fail('plot: smooth: expected a number from 0 to below 1, got %s', tostring(o.smooth))
+    fail('plot: smooth: expected a number from 0 to below 1, got %s', tostring(o.smooth))
   end
 end
 
 local function as_series(item, place)
   if type(item) == 'userdata' or (type(item) == 'table' and item.y == nil) then item = {y = item} end
   local what = ('series %d'):format(place)
-  if type(item) ~= 'table' then require 'inc.args'.fail('plot: %s: expected numbers, got %s', what, type(item)) end
+  if type(item) ~= 'table' then fail('plot: %s: expected numbers, got %s', what, type(item)) end
   local y = numbers(item.y, what)
   local x = item.x and numbers(item.x, what .. ': x')
   if not x then
@@ -88,17 +88,26 @@ local function as_series(item, place)
   return {name = item.name and tostring(item.name):sub(1, MAX_NAME) or nil, x = x, y = y}
 end
 
--- Points outside what the axes can show are holes; the series with its smoothed twin where asked for.
+local function fits(v, logarithmic) return is_finite(v) and not (logarithmic and v <= 0) end
+
+-- Points outside what the axes can show become holes; returns how many points are left.
+local function punch_holes(s, o)
+  local left = 0
+  for i = 1, math.max(#s.x, #s.y) do
+    local x, y = s.x[i] or 0 / 0, s.y[i] or 0 / 0
+    local shown = fits(x, o.logx) and fits(y, o.logy)
+    s.x[i], s.y[i] = is_finite(x) and x or 0, shown and y or 0 / 0
+    left = left + (shown and 1 or 0)
+  end
+  return left
+end
+
+-- The series to draw, smoothed where asked for (the raw one kept with it), and the number of points to see.
 local function prepare(o)
   local list, finite = {}, 0
   for place, item in ipairs(o) do
     local s = as_series(item, place)
-    for i = 1, math.max(#s.x, #s.y) do
-      local x, y = s.x[i] or 0 / 0, s.y[i] or 0 / 0
-      local shown = is_finite(x) and is_finite(y) and not (o.logx and x <= 0) and not (o.logy and y <= 0)
-      s.x[i], s.y[i] = shown and x or (is_finite(x) and x or 0), shown and y or 0 / 0
-      finite = finite + (shown and 1 or 0)
-    end
+    finite = finite + punch_holes(s, o)
     if o.smooth and o.smooth > 0 then
       local name = ('%s (smoothed %g)'):format(s.name or 'series ' .. place, o.smooth)
       list[#list + 1] = {name = name, x = s.x, y = plot.smooth(s.y, o.smooth), raw = s}
@@ -107,7 +116,7 @@ local function prepare(o)
   return list, finite
 end
 
--- -- gnuplot's language --------------------------------------------------------------------------------------
+-- -- gnuplot's language -----------------------------------------------------------------------------------
 
 -- Text of the user's as a gnuplot string: single quotes expand nothing; control characters are blanks.
 local function quoted(text)
@@ -126,14 +135,16 @@ end
 local function add_range(lines, axis, range)
   if not range then return end
   local low, high = tonumber(range[1]), tonumber(range[2])
-  lines[#lines + 1] = ('set %srange [%s:%s]'):format(axis, low and number(low) or '*', high and number(high) or '*')
+  local from, to = low and number(low) or '*', high and number(high) or '*'
+  lines[#lines + 1] = ('set %srange [%s:%s]'):format(axis, from, to)
 end
 
 local function decorations(o, lines)
   lines[#lines + 1] = 'set title ' .. quoted(o.title or '') .. ' noenhanced'
   lines[#lines + 1] = 'set xlabel ' .. quoted(o.xlabel or '') .. ' noenhanced'
   lines[#lines + 1] = 'set ylabel ' .. quoted(o.ylabel or '') .. ' noenhanced'
-  lines[#lines + 1] = 'set key tmargin left horizontal noenhanced' -- outside: a long name must not hide a curve
+  -- the legend stands outside, where a long name cannot hide a curve
+  lines[#lines + 1] = 'set key tmargin left horizontal width 2 noenhanced'
   lines[#lines + 1] = "set datafile missing 'NaN'"
   if o.logx then lines[#lines + 1] = 'set logscale x' end
   if o.logy then lines[#lines + 1] = 'set logscale y' end
@@ -162,17 +173,18 @@ local function script(o, list, terminal, text)
   return table.concat(lines, '\n') .. '\n'
 end
 
--- -- drawing -------------------------------------------------------------------------------------------------
+-- -- drawing ----------------------------------------------------------------------------------------------
 
 local picture_terms = {
-  png = 'pngcairo size %d,%d background rgb "white"', svg = 'svg size %d,%d background rgb "white"',
-  pdf = 'pdfcairo size %dpx,%dpx',
+  png = 'pngcairo size %.0f,%.0f background rgb "white"', svg = 'svg size %.0f,%.0f background rgb "white"',
+  pdf = 'pdfcairo size %gin,%gin',
 }
 
 local function text_terminal(o, host)
   local columns, rows = host.size()
   local width, height = o.width or columns - 1, o.height or math.min(rows - 2, 24)
-  local plain = os.getenv 'NO_COLOR' or os.getenv 'TERM' == 'dumb' or not os.getenv 'TERM' or not host.isatty(1)
+  local kind = os.getenv 'TERM'
+  local plain = os.getenv 'NO_COLOR' or not kind or kind == 'dumb' or not host.isatty(1)
   return ('dumb size %d,%d %s'):format(math.max(width, 20), math.max(height, 8), plain and 'mono' or 'ansi')
 end
 
@@ -180,7 +192,9 @@ local function run_gnuplot(host, input)
   local ok, status, out, err = pcall(host.spawn, {'gnuplot'}, input, SECONDS)
   if not ok then return nil, 'plot: ' .. tostring(status) end
   if status == 127 then return nil, 'plot: gnuplot is not installed (apt install gnuplot-nox)' end
-  if status == 'timeout' then return nil, ('plot: gnuplot did not answer within %d seconds'):format(SECONDS) end
+  if status == 'timeout' then
+    return nil, ('plot: gnuplot did not answer within %d seconds'):format(SECONDS)
+  end
   if status ~= 0 or out == '' then
     return nil, 'plot: gnuplot failed: ' .. (err:match '[^\n]*line %d+: ([^\n]+)' or err:match '%S[^\n]*' or
       'status ' .. tostring(status))
@@ -220,15 +234,19 @@ function plot.draw(o)
   if not o.file then return tidy(run_gnuplot(host, script(o, list, text_terminal(o, host), true))) end
   local kind = tostring(o.file):match '%.(%w+)$'
   local term = kind and picture_terms[kind:lower()]
-  if not term then return nil, ('plot: %s: expected a name that ends in .png, .svg or .pdf'):format(o.file) end
-  local bytes, why = run_gnuplot(host, script(o, list, term:format(o.width or 900, o.height or 540), false))
+  if not term then
+    return nil, ('plot: %s: expected a name that ends in .png, .svg or .pdf'):format(o.file)
+  end
+  local unit = kind:lower() == 'pdf' and 100 or 1 -- pixels an inch
+  local size = term:format((o.width or 900) / unit, (o.height or 540) / unit)
+  local bytes, why = run_gnuplot(host, script(o, list, size, false))
   if not bytes then return nil, why end
   return write_picture(o.file, bytes)
 end
 
 --- Draw and print: `inc.plot{{1, 3, 2}}`; with `file` it only writes. A failure is one sentence on stderr.
 local function draw_and_print(_, o)
-  if type(o) ~= 'table' then require 'inc.args'.fail('plot: expected one table, got %s', type(o)) end
+  if type(o) ~= 'table' then fail('plot: expected one table, got %s', type(o)) end
   local text, why = plot.draw(o)
   if not text then io.stderr:write(why, '\n')
   elseif text ~= true then io.stdout:write(text) end

@@ -1,7 +1,7 @@
 -- shell.lua -- what stands behind a prompt: evaluate, complete, say whether an entry is finished, explain.
 --
--- None of it reads or prints, so that a notebook kernel can use it as it is; the prompt's own input and output
--- are in core/shell and in inc/shell/prompt.lua. The parts:
+-- None of it reads or prints, so that a notebook kernel can use it as it is; the prompt's own input and
+-- output are in core/shell and in inc/shell/prompt.lua. The parts:
 --   inc/shell/eval.lua      sessions: `local` that lasts, `_`, muting, records of failures
 --   inc/shell/complete.lua  what may stand at the cursor; never runs the user's code
 --   inc/shell/errors.lua    message, hint, the user's own line, full trace

@@ -1,8 +1,9 @@
 -- show.lua -- values as text: tensors as aligned blocks, tables as the constructor that would make them.
 --
--- One function serves the prompt, `print` of a tensor and error messages. It reads fields raw and calls nothing
--- of the user's but `__tostring`; keys are sorted, because the order of pairs differs in every process. A common
--- scale factor in front of a block (as Torch7 had it) was rejected: one must multiply in the head to read it.
+-- One function serves the prompt, `print` of a tensor and error messages. It reads fields raw and calls
+-- nothing of the user's but `__tostring`; keys are sorted, because the order of pairs differs in every
+-- process. A common scale factor in front of a block (as Torch7 had it) was rejected: one must multiply in
+-- the head to read it.
 local core = require 'inc.core'
 local args = require 'inc.args'
 
@@ -19,7 +20,7 @@ local function screen_width()
   return 80
 end
 
--- -- tensors: reading ----------------------------------------------------------------------------------------
+-- -- tensors: reading -------------------------------------------------------------------------------------
 
 local gap = {}            -- stands for what is left out of a list
 
@@ -33,7 +34,8 @@ local function kept(n, whole)
   return list
 end
 
--- Nested lists of the values to be shown; only those are read, so a huge tensor costs no more than a small one.
+-- Nested lists of the values to be shown; only those are read, so a huge tensor costs no more than a small
+-- one.
 local function read(t, shape, depth, whole)
   if whole then return t:tolist() end
   local n, list = shape[depth], {}
@@ -51,7 +53,7 @@ local function read(t, shape, depth, whole)
   return list
 end
 
--- -- tensors: numbers ----------------------------------------------------------------------------------------
+-- -- tensors: numbers -------------------------------------------------------------------------------------
 
 local function each_number(list, f)
   if type(list) == 'number' then f(list) return end
@@ -96,7 +98,7 @@ local function widest(list)
   return w
 end
 
--- -- tensors: lines ------------------------------------------------------------------------------------------
+-- -- tensors: lines ---------------------------------------------------------------------------------------
 
 -- A row that does not fit the screen keeps its ends.
 local function row_text(row, width, columns)
@@ -116,7 +118,8 @@ end
 local function vector_lines(row, width, columns, lines)
   local fit = math.max(columns // (width + 1), 1)
   for first = 1, #row, fit do
-    lines[#lines + 1] = row_text(table.move(row, first, math.min(first + fit - 1, #row), 1, {}), width, columns)
+    local part = table.move(row, first, math.min(first + fit - 1, #row), 1, {})
+    lines[#lines + 1] = row_text(part, width, columns)
   end
 end
 
@@ -173,7 +176,7 @@ function show.tensor(t)
   return table.concat(lines, '\n')
 end
 
--- -- everything else -----------------------------------------------------------------------------------------
+-- -- everything else --------------------------------------------------------------------------------------
 
 local function function_text(f)
   local info = debug.getinfo(f, 'Su')

@@ -108,7 +108,8 @@ Needs gnuplot; without it, a sentence says so and nothing else happens.]]
 topics.errors = [[
 Errors
 
-An error tells what was expected, what came, and the line of yours that did it; a hint follows where one helps.
+An error tells what was expected, what came, and the line of yours that did it; a hint follows where one
+helps.
 
   trace()                    the full stack of the last error
   inc.try(f, ...)            nil, message, code instead of an error

@@ -1,9 +1,9 @@
 -- complete.lua -- what may stand at the cursor.
 --
 -- Reads tables raw and follows __index only where it is a table, so that Tab never runs the user's code (and
--- never builds a net by looking at it). Where __index is a function of ours, the metatable says what is behind
--- it: `__complete` is a table whose keys are the names, or a function of our own files that returns one;
--- `__names` lists parts that are loaded when first named. A function of anyone else's is not called.
+-- never builds a net by looking at it). Where __index is a function of ours, the metatable says what is
+-- behind it: `__complete` is a table whose keys are the names, or a function of our own files that returns
+-- one; `__names` lists parts that are loaded when first named. A function of anyone else's is not called.
 local lexer = require 'inc.shell.lexer'
 local errors = require 'inc.shell.errors'
 
@@ -11,7 +11,7 @@ local complete = {}
 
 local MAX_CHAIN = 10      -- metatables followed from one value
 
--- -- the fields of a value -----------------------------------------------------------------------------------
+-- -- the fields of a value --------------------------------------------------------------------------------
 
 local function is_blessed(f)
   return type(f) == 'function' and errors.is_ours(debug.getinfo(f, 'S').source)
@@ -79,7 +79,7 @@ local function collect(value, prefix, only_functions, into)
   end
 end
 
--- -- what stands before the cursor ---------------------------------------------------------------------------
+-- -- what stands before the cursor ------------------------------------------------------------------------
 
 local function raw_global(name, session)
   if session then
@@ -91,10 +91,12 @@ local function raw_global(name, session)
   local meta = debug.getmetatable(_G) or {}
   local names = rawget(meta, '__names')
   local inc = rawget(_G, 'inc')
-  if names and names[name] and inc then return rawget(inc, name) or is_blessed(meta.__index) and inc[name] or nil end
+  if not (names and names[name] and inc) then return nil end
+  return rawget(inc, name) or is_blessed(meta.__index) and inc[name] or nil
 end
 
--- The value that tokens[first..last] name, such as net.Mixed_6b.conv or list[2].weight; nil when not a plain path.
+-- The value that tokens[first..last] name, such as net.Mixed_6b.conv or list[2].weight; nil when not a plain
+-- path.
 local function value_of(tokens, last, session)
   local first = last
   while first > 1 do
@@ -132,7 +134,7 @@ local function open_bracket(tokens)
   end
 end
 
--- -- named arguments -----------------------------------------------------------------------------------------
+-- -- named arguments --------------------------------------------------------------------------------------
 
 local function is_spec(v)
   return type(v) == 'table' and type(rawget(v, 'names')) == 'table' and rawget(v, 'by_name') ~= nil
@@ -177,24 +179,38 @@ function complete.options(f, name)
   return type(f) == 'function' and op_options(name) or {}
 end
 
--- The options that fit between the innermost brace and the cursor, as "name = ".
-local function add_options(tokens, prefix, session, into)
-  local open = open_bracket(tokens)
-  local previous = tokens[#tokens] and tokens[#tokens][2]
-  if not open or tokens[open][2] ~= '{' or not (previous == '{' or previous == ',') then return end
+local function text_at(tokens, i) return tokens[i] and tokens[i][2] end
+
+-- Index of the name that is called with the table in whose braces the cursor stands, as in `f{`, `f({` and
+-- `f(x, {`; nil when the cursor does not stand where a new entry begins.
+local function callee_of(tokens)
+  local open, previous = open_bracket(tokens), text_at(tokens, #tokens)
+  if not open or tokens[open][2] ~= '{' or not (previous == '{' or previous == ',') then return nil end
   local callee = open - 1
-  if tokens[callee] and tokens[callee][2] == ',' or tokens[callee] and tokens[callee][2] == '(' then
-    local paren = open_bracket(table.move(tokens, 1, callee, 1, {}))
-    callee = paren and paren - 1
+  if text_at(tokens, callee) == ',' or text_at(tokens, callee) == '(' then
+    callee = (open_bracket(table.move(tokens, 1, callee, 1, {})) or 1) - 1
   end
-  if not callee or not tokens[callee] or tokens[callee][1] ~= 'name' then return end
+  return tokens[callee] and tokens[callee][1] == 'name' and callee
+end
+
+-- The options that fit at the cursor, as "name = ".
+local function add_options(tokens, prefix, session, into)
+  local callee = callee_of(tokens)
+  if not callee then return end
   local f = value_of(tokens, callee, session)
   for _, name in ipairs(f and complete.options(f, tokens[callee][2]) or {}) do
     if name:sub(1, #prefix) == prefix then into[name .. ' = '] = true end
   end
 end
 
--- -- the answer ----------------------------------------------------------------------------------------------
+-- "text" or ("text"), whose methods are those of strings.
+local function ends_in_string(tokens)
+  local n = #tokens
+  if n >= 3 and tokens[n][2] == ')' and tokens[n - 2][2] == '(' then n = n - 1 end
+  return n > 0 and tokens[n][1] == 'string'
+end
+
+-- -- the answer -------------------------------------------------------------------------------------------
 
 local function sorted(set)
   local list = {}
@@ -213,26 +229,29 @@ local function add_globals(prefix, session, into)
   end
 end
 
+-- The word that ends at the cursor, taken off the tokens; '' when none does.
+local function take_word(tokens, at)
+  local last = tokens[#tokens]
+  if not last or last[4] ~= at or not (last[1] == 'name' or last[1] == 'keyword') then return '' end
+  tokens[#tokens] = nil
+  return last[2]
+end
+
 --- What may stand at the end of `text` (the line up to the cursor).
--- @return list of whole words (sorted), the position in text where they begin, and for a file name inside a string
---   the quote that opens it instead of a list: nil, position, quote
+-- @return list of whole words (sorted) and the position in text where they begin; for a file name inside a
+--   string: nil, the position, and the quote that opens it
 function complete.at(text, session)
   local command = text:match '^%s*%?%??%s*'
   if command then text = (' '):rep(#command) .. text:sub(#command + 1) end
   local tokens = lexer.tokens(text)
-  local last, prefix = tokens[#tokens], ''
+  local last = tokens[#tokens]
   if last and last[1] == 'open' then return nil, last[3] + 1, last[2]:sub(1, 1) end
-  if last and (last[1] == 'name' or last[1] == 'keyword') and last[4] == #text then
-    prefix = last[2]
+  local prefix = take_word(tokens, #text)
+  local found, start, before = {}, #text - #prefix + 1, text_at(tokens, #tokens)
+  if before == '.' or before == ':' then
     tokens[#tokens] = nil
-    last = tokens[#tokens]
-  end
-  local found, start = {}, #text - #prefix + 1
-  if last and (last[2] == '.' or last[2] == ':') then
-    tokens[#tokens] = nil
-    local before = tokens[#tokens]
-    local value = before and before[1] == 'string' and '' or value_of(tokens, #tokens, session)
-    if value ~= nil then collect(value, prefix, last[2] == ':', found) end
+    local value = ends_in_string(tokens) and '' or value_of(tokens, #tokens, session)
+    if value ~= nil then collect(value, prefix, before == ':', found) end
   else
     add_options(tokens, prefix, session, found)
     if prefix ~= '' or not next(found) then add_globals(prefix, session, found) end

@@ -1,14 +1,14 @@
 -- errors.lua -- how a failure is told: the message, a hint, and the user's own line.
 --
--- `capture` is the message handler of every protected call that the shell makes. It runs while the stack still
--- stands, finds the innermost frame that is the user's (not C, not one of our files) and keeps the full trace for
--- `trace()`. Positions that Lua put in front of a message are taken off again when they point into our files:
--- nobody can do anything about line 40 of lua/inc/nn.lua.
+-- `capture` is the message handler of every protected call that the shell makes. It runs while the stack
+-- still stands, finds the innermost frame that is the user's (not C, not one of our files) and keeps the full
+-- trace for `trace()`. Positions that Lua put in front of a message are taken off again when they point into
+-- our files: nobody can do anything about line 40 of lua/inc/nn.lua.
 local host = require 'inc.host'
 
 local errors = {sources = {}}       -- sources: chunk name -> text, for what was typed at the prompt
 local ours = {}
-for _, folder in ipairs {'lua', 'scripts', 'models'} do ours[#ours + 1] = '@' .. host.home .. '/' .. folder .. '/' end
+for i, folder in ipairs {'lua', 'scripts', 'models'} do ours[i] = ('@%s/%s/'):format(host.home, folder) end
 
 local function is_ours(source)
   for _, prefix in ipairs(ours) do
@@ -57,7 +57,8 @@ end
 
 -- Lua shortens long paths to "...tail", so our files are known by their tails too.
 local function names_ours(name)
-  return is_ours('@' .. name) or name:find '^%.%.%..*/lua/inc/' ~= nil or name:find '^%.%.%..*/scripts/%w+%.lua$' ~= nil
+  local shortened = name:find '^%.%.%..*/lua/inc/' or name:find '^%.%.%..*/scripts/%w+%.lua$'
+  return is_ours('@' .. name) or shortened ~= nil
 end
 
 local function is_chunk_name(name)
@@ -72,12 +73,13 @@ local function strip_position(message, where, line)
   return strip_position(rest, where, line)
 end
 
+-- The text of an error value; a table without a text of its own is shown as one.
 local function text_of(err)
   if type(err) == 'string' then return err end
-  local ok, text = pcall(tostring, err)
-  if type(err) == 'table' and rawget(err, 'message') and not (debug.getmetatable(err) or {}).__tostring then
-    ok, text = true, tostring(err.message)
-  end
+  local meta = debug.getmetatable(err)
+  local plain = type(err) == 'table' and not (meta and rawget(meta, '__tostring'))
+  if plain and rawget(err, 'message') ~= nil then return tostring(err.message) end
+  local ok, text = pcall(plain and require 'inc.show'.value or tostring, err)
   return ok and text or '(an error object that cannot be printed)'
 end
 
@@ -92,8 +94,8 @@ function errors.capture(err)
   local bare, own_name, own_line = strip_position(text)
   if own_name then name, line, source = own_name, own_line, source_of(own_name) end
   local message, hint = bare:match '^(.-)\nhint: (.*)$'
-  local record = {is_record = true, value = err, message = message or bare, hint = hint, where = name, line = line,
-    source = source}
+  local record = {is_record = true, value = err, message = message or bare, hint = hint, where = name,
+    line = line, source = source}
   record.trace = debug.traceback(text, 2)
   errors.last = record
   return record
@@ -108,7 +110,8 @@ function errors.syntax(message, source)
   return record
 end
 
---- The text for batch mode: "my.lua:12: message" and a hint line; no position when only our code is on the stack.
+--- The text for batch mode: "my.lua:12: message" and a hint line; no position when only our code is on the
+-- stack.
 function errors.batch_text(record)
   if type(record) ~= 'table' or not rawget(record, 'is_record') then return text_of(record) end
   local at = record.where and ('%s:%d: '):format(record.where, record.line) or ''

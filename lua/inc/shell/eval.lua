@@ -1,11 +1,12 @@
 -- eval.lua -- one entry of a session: is it complete, and what does it give?
 --
--- A session is an object, so that a prompt and a notebook can each have their own. Nothing here reads or prints.
+-- A session is an object, so that a prompt and a notebook can each have their own. Nothing here reads or
+-- prints.
 --
 -- `local` lasts: a top-level `local x` of an entry becomes a session variable. The entry is compiled inside a
 -- function whose upvalues are those variables, joined to the ones of earlier entries, so the meaning and the
--- speed of locals are kept. Rewriting them to globals was rejected: `local print = ...` would then change every
--- module. `local x <close>` stays what it is, for it must close at the end of its entry.
+-- speed of locals are kept. Rewriting them to globals was rejected: `local print = ...` would then change
+-- every module. `local x <close>` stays what it is, for it must close at the end of its entry.
 local host = require 'inc.host'
 local lexer = require 'inc.shell.lexer'
 local errors = require 'inc.shell.errors'
@@ -19,7 +20,7 @@ function eval.new(name)
   return setmetatable({name = name or 'prompt', locals = {}, count = 0, notes = {}}, session)
 end
 
--- -- session variables ---------------------------------------------------------------------------------------
+-- -- session variables ------------------------------------------------------------------------------------
 
 -- A closure whose only upvalue is the variable.
 local function new_box() return load('local value; return function() return value end', '=(inc)')() end
@@ -54,8 +55,9 @@ local function blank(text, from, to)
   return text:sub(1, from - 1) .. text:sub(from, to):gsub('[^\n]', ' ') .. text:sub(to + 1)
 end
 
--- The entry without `local` at its top level, and the names so declared. `text` compiles, so its tokens make sense.
--- A declaration without a value becomes an assignment of nil; edits go from the back so that positions hold.
+-- The entry without `local` at its top level, and the names so declared. `text` compiles, so its tokens make
+-- sense. A declaration without a value becomes an assignment of nil; edits go from the back so that positions
+-- hold.
 local function lift(text)
   local tokens, depth, edits, names, closes = lexer.tokens(text), 0, {}, {}, nil
   for i, token in ipairs(tokens) do
@@ -89,7 +91,7 @@ local function lift(text)
   return text, names, closes
 end
 
--- Session variables that the text mentions, in a fixed order.
+--- (for bind) Session variables that the text mentions, in order of appearance.
 function session:mentioned(text)
   local seen, list = {}, {}
   for _, token in ipairs(lexer.tokens(text)) do
@@ -110,7 +112,7 @@ local function join(f, locals)
   end
 end
 
--- Compile text as the body of a function that sees the session's locals.
+--- (for compile) Compile text as the body of a function that sees the session's locals.
 function session:bind(text, chunk)
   local names = self:mentioned(text)
   if #names == 0 then return load(text, chunk, 't') end
@@ -120,7 +122,7 @@ function session:bind(text, chunk)
   return join(maker(), self.locals)
 end
 
--- -- compiling an entry --------------------------------------------------------------------------------------
+-- -- compiling an entry -----------------------------------------------------------------------------------
 
 local function compiles(text, chunk) return load(text .. '\n', chunk or '=entry', 't') end
 
@@ -129,8 +131,8 @@ local function as_expression(text)
   return body:find '%S' and compiles('return ' .. body) and 'return ' .. body
 end
 
--- Text that ends in an expression (after a newline or a semicolon) as a chunk that returns it. Head and tail must
--- make one chunk together, so that the meaning of what stands before is not changed.
+-- Text that ends in an expression (after a newline or a semicolon) as a chunk that returns it. Head and tail
+-- must make one chunk together, so that the meaning of what stands before is not changed.
 local function ending_in_expression(text)
   local at = #text
   for _ = 1, 200 do
@@ -151,27 +153,33 @@ function session.is_complete(_, text)
   text = eval.without_timer(text)
   if as_expression(text) then return 'complete' end
   local f, message = compiles(text)
-  if f then return 'complete' end
-  if not message:find '<eof>\'?$' then
-    return ending_in_expression(text) and 'complete' or 'invalid'
-  end
+  if f or ending_in_expression(text) then return 'complete' end
+  if not message:find '<eof>$' then return 'invalid' end
+  -- "a b" too fails at the end, but no further line makes it right, unless a block is open
+  if message:find 'syntax error near <eof>$' and (eval.depth(text) or 1) <= 0 then return 'invalid' end
   return 'incomplete', eval.indentation(text)
 end
 
---- Two blanks for each block that the text leaves open; none inside an open string.
-function eval.indentation(text)
+--- How many blocks and brackets the text leaves open; nil inside an open string or comment.
+function eval.depth(text)
   local depth = 0
   for _, token in ipairs(lexer.tokens(text)) do
-    if token[1] == 'open' then return '' end
+    if token[1] == 'open' then return nil end
     depth = depth + lexer.nesting(token)
   end
-  return ('  '):rep(math.max(depth, 0))
+  return depth
+end
+
+--- Two blanks for each open block; none inside an open string.
+function eval.indentation(text)
+  return ('  '):rep(math.max(eval.depth(text) or 0, 0))
 end
 
 --- The text after a leading `time ` or `timeit `, and which of them it was.
 function eval.without_timer(text)
-  local word, rest = text:match '^%s*(timeit?)%s+(.+)$'
-  if not word or rest:find '^[=,.:%(%[]' or rawget(_G, word) ~= nil then return text end
+  local word, rest = text:match '^%s*(time%l*)%s+(.+)$'
+  local known = word == 'time' or word == 'timeit'
+  if not known or rest:find '^[=,.:%[]' or rawget(_G, word) ~= nil then return text end
   return rest, word
 end
 
@@ -180,6 +188,7 @@ local function is_muted(text)
   return #tokens > 0 and tokens[#tokens][2] == ';'
 end
 
+--- (for compile) A sentence that the user is told once a session.
 function session:note(key, sentence)
   if self.noted and self.noted[key] then return end
   self.noted = self.noted or {}
@@ -187,7 +196,7 @@ function session:note(key, sentence)
   self.notes[#self.notes + 1] = sentence
 end
 
--- The function for an entry, or nil and a record. Second result: whether it is an expression.
+--- (for eval) The function for an entry, or nil and a record. Second result: whether it is an expression.
 function session:compile(text, chunk)
   local expression = as_expression(text)
   if expression then return self:bind(expression, chunk), true end
@@ -207,7 +216,7 @@ function session:compile(text, chunk)
   return f, false
 end
 
--- -- running -------------------------------------------------------------------------------------------------
+-- -- running ----------------------------------------------------------------------------------------------
 
 local function detached(value)
   if type(value) ~= 'userdata' then return value end
@@ -218,10 +227,11 @@ local function detached(value)
   return ok and plain or value
 end
 
---- Keep the values of an entry: `_` is the last one, `_1`, `_2`, `_3` the ones before it. They hold values, not the
--- graph behind them, so that looking at a loss does not keep a whole step's memory alive.
+--- Keep the values of an entry: `_` is the last one, `_1`, `_2`, `_3` the ones before it. They hold values,
+-- not the graph behind them, so that looking at a loss does not keep a whole step's memory alive.
 function session.remember(_, value)
-  _G._3, _G._2, _G._1, _G._ = rawget(_G, '_2'), rawget(_G, '_1'), rawget(_G, '_'), detached(value)
+  local old, older = rawget(_G, '_'), rawget(_G, '_1')
+  _G._3, _G._2, _G._1, _G._ = rawget(_G, '_2'), older, old, detached(value)
 end
 
 --- Evaluate an entry. Returns {ok, values (with n), mute, error (a record), chunk}.

@@ -1,9 +1,9 @@
 -- lexer.lua -- Lua source to tokens, good enough for a prompt.
 --
 -- Serves the completer (what stands before the cursor?), the lifting of `local`, and the muting semicolon. It
--- never fails: an unfinished string or comment becomes a token of kind `open`, running to the end of the text.
--- Lua's own parser still decides what is right; asking it through load() alone was rejected, since it tells
--- nothing about an incomplete line but that it is one.
+-- never fails: an unfinished string or comment becomes a token of kind `open`, running to the end of the
+-- text. Lua's own parser still decides what is right; asking it through load() alone was rejected, since it
+-- tells nothing about an incomplete line but that it is one.
 local lexer = {}
 
 local keywords = {}
@@ -40,29 +40,33 @@ end
 
 local operators = {'^%.%.%.', '^%.%.', '^[=~<>]=', '^//', '^::', '^<<', '^>>', '^.'}
 
+local function number_end(text, at)
+  local _, last = text:find('^0[xX][%x%.]*[pP]?[+-]?%x*', at)
+  if not last then _, last = text:find('^[%d%.]+[eE]?[+-]?%d*', at) end
+  return text:sub(last, last):find '[+-]' and last - 1 or last
+end
+
+local function operator_end(text, at)
+  for _, pattern in ipairs(operators) do
+    local _, last = text:find(pattern, at)
+    if last then return last end
+  end
+  return at
+end
+
+-- Kind and last position of the token that begins at `at`.
 local function scan(text, at)
   local c = text:sub(at, at)
   if c:find '[%a_]' then
     local word = text:match('^[%w_]+', at)
     return keywords[word] and 'keyword' or 'name', at + #word - 1
-  elseif text:find('^%.?%d', at) then
-    local last = select(2, text:find('^0[xX][%x%.]*[pP]?[+-]?%x*', at)) or
-      select(2, text:find('^[%d%.]+[eE]?[+-]?%d*', at))
-    if text:sub(last, last):find '[+-]' then last = last - 1 end
-    return 'number', last
+  elseif text:find('^%.?%d', at) then return 'number', number_end(text, at)
   elseif text:find('^%-%-', at) then return comment(text, at)
-  elseif c == '"' or c == "'" then
-    local last = short_end(text, at)
-    return last and 'string' or 'open', last or #text
-  elseif text:find('^%[=*%[', at) then
-    local last = long_end(text, at)
+  elseif c == '"' or c == "'" or text:find('^%[=*%[', at) then
+    local last = (c == '[' and long_end or short_end)(text, at)
     return last and 'string' or 'open', last or #text
   end
-  for _, pattern in ipairs(operators) do
-    local _, last = text:find(pattern, at)
-    if last then return 'op', last end
-  end
-  return 'op', at
+  return 'op', operator_end(text, at)
 end
 
 --- The tokens of `text`: an array of {kind, text, from, to}.
@@ -78,7 +82,8 @@ function lexer.tokens(text)
   return list
 end
 
--- What a keyword does to the depth of blocks. `while` and `for` open by their `do`; `elseif` and `else` keep it.
+-- What a keyword does to the depth of blocks. `while` and `for` open by their `do`; `elseif` and `else` keep
+-- it.
 local block = {['function'] = 1, ['do'] = 1, ['then'] = 1, ['repeat'] = 1, ['end'] = -1, ['until'] = -1,
   ['elseif'] = -1}
 local bracket = {['('] = 1, ['['] = 1, ['{'] = 1, [')'] = -1, [']'] = -1, ['}'] = -1}

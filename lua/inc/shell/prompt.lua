@@ -1,7 +1,7 @@
 -- prompt.lua -- the prompt's side of the terminal: what core/shell calls, and the only part that prints.
 --
--- Each function here is named in core/shell/*.c. Special lines (`!cmd`, `?name`, `time ...`) are recognised here,
--- everything else is Lua and goes to the session.
+-- Each function here is named in core/shell/*.c. Special lines (`!cmd`, `?name`, `time ...`) are recognised
+-- here, everything else is Lua and goes to the session.
 local host = require 'inc.host'
 local shell = require 'inc.shell'
 local eval = require 'inc.shell.eval'
@@ -27,7 +27,7 @@ function prompt.continuation(text)
   return state == 'incomplete' and (indent or '') or nil
 end
 
--- -- running -------------------------------------------------------------------------------------------------
+-- -- running ----------------------------------------------------------------------------------------------
 
 local function print_notes()
   for _, note in ipairs(session.notes) do print(paint('2', 'note: ' .. note)) end
@@ -107,7 +107,7 @@ function prompt.trace()
   print(errors.last and errors.last.trace or 'no error yet')
 end
 
--- -- typing --------------------------------------------------------------------------------------------------
+-- -- typing -----------------------------------------------------------------------------------------------
 
 --- For Tab: list of words, or nil and the quote inside which a file name stands.
 function prompt.complete(line, at)
@@ -141,7 +141,7 @@ function prompt.pasted(text)
   return table.concat(lines, '\n')
 end
 
--- -- background runs -----------------------------------------------------------------------------------------
+-- -- background runs --------------------------------------------------------------------------------------
 
 local function printed_line(...)
   local parts = table.pack(...)
@@ -149,8 +149,9 @@ local function printed_line(...)
   return table.concat(parts, '\t')
 end
 
---- Called up to five times a second while the prompt waits: a status line or nil, and lines to print above it.
--- `inc.shell_idle()`, where there is one, returns the same two; what a hook prints meanwhile is kept in order.
+--- Called up to five times a second while the prompt waits: a status line or nil, and lines to print above
+-- it. `inc.shell_idle()`, where there is one, returns the same two; what a hook prints meanwhile is kept in
+-- order.
 function prompt.idle()
   local inc = package.loaded.inc
   local idle = inc and rawget(inc, 'shell_idle')
@@ -166,7 +167,7 @@ function prompt.idle()
   return status, lines[1] and lines or nil
 end
 
--- -- leaving -------------------------------------------------------------------------------------------------
+-- -- leaving ----------------------------------------------------------------------------------------------
 
 --- May the shell end? With a run going, asks: wait, stop it (it saves), or cancel.
 -- `inc.active_runs()`, where there is one, lists the runs; each has wait and stop.

@@ -1,7 +1,7 @@
 -- timing.lua -- `time` and `timeit`: how long an entry takes.
 --
--- timeit warms up first and reports the median with its spread, because a mean hides the one slow call that the
--- collector or another process caused. Work that runs on a device is waited for.
+-- timeit warms up first and reports the median with its spread, because a mean hides the one slow call that
+-- the collector or another process caused. Work that runs on a device is waited for.
 local host = require 'inc.host'
 
 local timing = {}

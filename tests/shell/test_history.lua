@@ -1,0 +1,76 @@
+-- test_history.lua: what was typed comes back, in the next session too.
+-- The file is looked at as well as the screen: it is what survives. Sessions that share a history name the
+-- same state folder.
+
+check('a new session knows the old entries, several lines as one', function()
+  local t = term.start{state = 'shared'}
+  t:run 'first_entry = 1'
+  t:type 'function two()'
+  t:key 'Enter'
+  t:type 'return "a\\\\b"'
+  t:key 'Enter'
+  t:type 'end'
+  t:key 'Enter'
+  t:wait_prompt()
+  t:key 'C-d'
+  t:wait '[left with 0]'
+  local u = term.start{state = 'shared'}
+  u:key 'Up'
+  local recalled = 'function two%(%)\n%s*return "a\\\\b"\n%s*end$'
+  u:until_screen(function(s) return s:find(recalled) end, 'the function')
+  u:key('Up', 'Up', 'Up')
+  u:wait 'inc> first_entry = 1'
+end)
+
+check('survives kill -9, and two sessions share the file', function()
+  local t = term.start{state = 'killed'}
+  local u = term.start{state = 'killed'}
+  t:run 'from_t = 1'
+  u:run 'from_u = 2'
+  local pid = t:run '!echo $PPID'
+  t:type 'while true do end'
+  t:key 'Enter'
+  term.pause(0.2)
+  term.sh('kill -9 ' .. pid)
+  t:wait '[left with 137]'
+  local text = term.sh 'cat killed/incsh/history'.out
+  for _, line in ipairs {'from_t = 1', 'from_u = 2', 'while true do end'} do term.contains(text, line .. '\n') end
+end)
+
+check('a torn last line is skipped and spoils nothing', function()
+  term.sh 'mkdir -p torn/incsh && printf "good = 1\\nbroken = {" > torn/incsh/history'
+  local t = term.start{state = 'torn'}
+  t:key 'Up'
+  t:wait 'inc> good = 1'
+  t:key 'Enter'
+  t:wait_prompt()
+  t:run 'after = 2'
+  term.contains(term.sh 'cat torn/incsh/history'.out, 'broken = {\n')
+end)
+
+check('Up searches for entries that begin like this one', function()
+  local t = term.start{state = 'prefix'}
+  t:run 'alpha = 1'
+  t:run 'beta = 2'
+  t:run 'alpha_two = 3'
+  t:run 'beta_two = 4'
+  t:type 'al'
+  t:key 'Up'
+  t:wait 'inc> alpha_two = 3'
+  t:key 'Up'
+  t:until_screen(function(s) return s:find 'inc> alpha = 1$' end, 'the entry before')
+  t:key 'Down'
+  t:until_screen(function(s) return s:find 'inc> alpha_two = 3$' end, 'the later entry')
+  t:key 'C-c'
+  t:wait_prompt()
+  t:key 'C-r'
+  t:type 'beta ='
+  t:wait 'beta = 2'
+  t:key 'Enter'
+  t:wait_prompt()
+end)
+
+check('no HOME: works without history', function()
+  local t = term.start{env = {'HOME=', 'XDG_STATE_HOME='}}
+  term.equal(t:run '1', '1')
+end)
