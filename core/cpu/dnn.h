@@ -1,12 +1,16 @@
 /* dnn.h -- prepared oneDNN primitives as plain objects: convolution in its three directions, matrix product.
 **
-** prepare takes dtypes, shapes and strides and settles everything: layouts, re-orders, scratch memory.  run
-** takes addresses only and allocates nothing.  Where the primitive wants another layout than the caller has
-** (weights nearly always, activations for Winograd or for odd strides), a re-order to or from the workspace is
+** init takes dtypes, shapes and strides and settles everything: layouts, re-orders, scratch memory; it is
+*cheap
+** enough to ask.  build compiles the kernels.  run takes addresses only and allocates nothing.  Where the
+*primitive wants another layout than the caller has
+** (weights nearly always, activations for Winograd or for odd strides), a re-order to or from the workspace
+*is
 ** part of the object.  A convolution never writes into a slice by itself: oneDNN falls to its reference loop
 ** there, thousands of times slower, so it writes dense memory and a re-order copies.
 **
-** `reference` tells that only the library's reference loop was to be had; callers show it or choose another way.
+** `reference` tells that only the library's reference loop was to be had; callers show it or choose another
+*way.
 */
 #ifndef INC_DNN_H
 #define INC_DNN_H
@@ -23,8 +27,9 @@ typedef struct dnn_prim { /* a primitive with its memory objects; addresses are 
   size_t scratch; /* bytes; the last argument */
 } dnn_prim;
 
-/* Takes over pd (also on failure).  args: DNNL_ARG_*, in the order of the addresses given to run. */
-int dnn_prim_init(dnn_prim *p, dnnl_primitive_desc_t pd, int n, const int *args);
+/* Takes over pd.  args: DNNL_ARG_*, in the order of the addresses given to run. */
+void dnn_prim_describe(dnn_prim *p, dnnl_primitive_desc_t pd, int n, const int *args);
+int dnn_prim_build(dnn_prim *p); /* compiles the kernel */
 int dnn_prim_run(dnn_prim *p, void *const *at, void *scratch);
 void dnn_prim_free(dnn_prim *p);
 
@@ -48,12 +53,14 @@ typedef struct dnn_conv {
   dnn_prim main;
   dnn_side x, w, y;
   bool bias, reference;
-  size_t workspace;    /* includes the packed weights */
-  void *kept;          /* packed weights that outlive a run, or NULL (dnn_conv_keep) */
+  size_t workspace; /* copies of the operands, then at `scratch` what the primitives ask for */
+  size_t scratch;
+  void *kept; /* packed weights that outlive a run, or NULL (dnn_conv_keep) */
   const char *impl;
 } dnn_conv;
 
 int dnn_conv_init(dnn_conv *c, const dnn_conv_desc *d);
+int dnn_conv_build(dnn_conv *c);
 int dnn_conv_keep(dnn_conv *c); /* hold the packed weights in the object */
 /* x, w, y: the operands of the forward convolution or their gradients, by role.  packed: the kept copy of w
 ** is still good. */
@@ -67,7 +74,9 @@ typedef struct dnn_matmul { /* c = a b (+ bias over the last dim); 2-D or batche
   const char *impl;
 } dnn_matmul;
 
-int dnn_matmul_init(dnn_matmul *m, const inc_spec *a, const inc_spec *b, const inc_spec *bias, const inc_spec *c);
+int dnn_matmul_init(dnn_matmul *m, const inc_spec *a, const inc_spec *b, const inc_spec *bias,
+                    const inc_spec *c);
+int dnn_matmul_build(dnn_matmul *m);
 int dnn_matmul_run(dnn_matmul *m, void *a, void *b, void *bias, void *c, void *workspace);
 void dnn_matmul_free(dnn_matmul *m);
 

@@ -36,23 +36,35 @@ int dnn_fail(dnnl_status_t s, const char *what) {
 
 dnnl_data_type_t dnn_dtype(int dtype) {
   switch (dtype) {
-  case INC_F32: return dnnl_f32;
-  case INC_BF16: return dnnl_bf16;
-  case INC_U8: return dnnl_u8;
-  case INC_I32: return dnnl_s32;
-  default: return dnnl_data_type_undef;
+  case INC_F32:
+    return dnnl_f32;
+  case INC_BF16:
+    return dnnl_bf16;
+  case INC_U8:
+    return dnnl_u8;
+  case INC_I32:
+    return dnnl_s32;
+  default:
+    return dnnl_data_type_undef;
   }
 }
 
 static int query_of(int arg) {
   switch (arg) {
-  case DNNL_ARG_SRC: return dnnl_query_src_md;
-  case DNNL_ARG_DIFF_SRC: return dnnl_query_diff_src_md;
-  case DNNL_ARG_WEIGHTS: return dnnl_query_weights_md;
-  case DNNL_ARG_DIFF_WEIGHTS: return dnnl_query_diff_weights_md;
-  case DNNL_ARG_DST: return dnnl_query_dst_md;
-  case DNNL_ARG_DIFF_DST: return dnnl_query_diff_dst_md;
-  default: return dnnl_query_scratchpad_md;
+  case DNNL_ARG_SRC:
+    return dnnl_query_src_md;
+  case DNNL_ARG_DIFF_SRC:
+    return dnnl_query_diff_src_md;
+  case DNNL_ARG_WEIGHTS:
+    return dnnl_query_weights_md;
+  case DNNL_ARG_DIFF_WEIGHTS:
+    return dnnl_query_diff_weights_md;
+  case DNNL_ARG_DST:
+    return dnnl_query_dst_md;
+  case DNNL_ARG_DIFF_DST:
+    return dnnl_query_diff_dst_md;
+  default:
+    return dnnl_query_scratchpad_md;
   }
 }
 
@@ -121,7 +133,8 @@ static dnnl_alg_kind_t algorithm(const dnn_conv_geometry *g) {
 
 #if DNNL_VERSION_MAJOR >= 3
 
-dnnl_status_t dnn_md_new(dnn_md *out, int ndims, const int64_t *dims, dnnl_data_type_t dt, const int64_t *strides) {
+dnnl_status_t dnn_md_new(dnn_md *out, int ndims, const int64_t *dims, dnnl_data_type_t dt,
+                         const int64_t *strides) {
   dnnl_dims_t d, s;
   full(d, ndims, dims);
   if (!strides) return dnnl_memory_desc_create_with_tag(out, ndims, d, dt, dnnl_format_tag_any);
@@ -133,8 +146,8 @@ void dnn_md_free(dnn_md md) {
   if (md) dnnl_memory_desc_destroy(md);
 }
 
-static dnnl_status_t forward_pd(const dnn_conv_geometry *g, dnn_cmd x, dnn_cmd w, dnn_cmd bias, dnn_cmd y, bool train,
-                                dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
+static dnnl_status_t forward_pd(const dnn_conv_geometry *g, dnn_cmd x, dnn_cmd w, dnn_cmd bias, dnn_cmd y,
+                                bool train, dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
   geometry v = widen(g);
   return dnnl_convolution_forward_primitive_desc_create(
       out, dnn_engine(), train ? dnnl_forward_training : dnnl_forward_inference, algorithm(g), x, w, bias, y,
@@ -142,13 +155,14 @@ static dnnl_status_t forward_pd(const dnn_conv_geometry *g, dnn_cmd x, dnn_cmd w
 }
 
 static dnnl_status_t backward_pd(dnn_dir dir, const dnn_conv_geometry *g, dnn_cmd x, dnn_cmd w, dnn_cmd y,
-                                 dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
+                                 dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr,
+                                 dnnl_primitive_desc_t *out) {
   geometry v = widen(g);
   if (dir == DNN_BACKWARD_DATA)
-    return dnnl_convolution_backward_data_primitive_desc_create(out, dnn_engine(), algorithm(g), x, w, y, v.stride,
-                                                                v.dilation, v.lo, v.hi, hint, attr);
-  return dnnl_convolution_backward_weights_primitive_desc_create(out, dnn_engine(), algorithm(g), x, w, NULL, y,
-                                                                 v.stride, v.dilation, v.lo, v.hi, hint, attr);
+    return dnnl_convolution_backward_data_primitive_desc_create(out, dnn_engine(), algorithm(g), x, w, y,
+                                                                v.stride, v.dilation, v.lo, v.hi, hint, attr);
+  return dnnl_convolution_backward_weights_primitive_desc_create(
+      out, dnn_engine(), algorithm(g), x, w, NULL, y, v.stride, v.dilation, v.lo, v.hi, hint, attr);
 }
 
 static dnnl_status_t matmul_pd(dnn_cmd a, dnn_cmd b, dnn_cmd bias, dnn_cmd c, dnnl_primitive_attr_t attr,
@@ -158,7 +172,8 @@ static dnnl_status_t matmul_pd(dnn_cmd a, dnn_cmd b, dnn_cmd bias, dnn_cmd c, dn
 
 #else
 
-dnnl_status_t dnn_md_new(dnn_md *out, int ndims, const int64_t *dims, dnnl_data_type_t dt, const int64_t *strides) {
+dnnl_status_t dnn_md_new(dnn_md *out, int ndims, const int64_t *dims, dnnl_data_type_t dt,
+                         const int64_t *strides) {
   dnnl_dims_t d, s;
   full(d, ndims, dims);
   *out = calloc(1, sizeof(dnnl_memory_desc_t));
@@ -175,25 +190,26 @@ dnnl_status_t dnn_md_new(dnn_md *out, int ndims, const int64_t *dims, dnnl_data_
 
 void dnn_md_free(dnn_md md) { free(md); }
 
-static dnnl_status_t forward_pd(const dnn_conv_geometry *g, dnn_cmd x, dnn_cmd w, dnn_cmd bias, dnn_cmd y, bool train,
-                                dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
+static dnnl_status_t forward_pd(const dnn_conv_geometry *g, dnn_cmd x, dnn_cmd w, dnn_cmd bias, dnn_cmd y,
+                                bool train, dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
   geometry v = widen(g);
   dnnl_convolution_desc_t d;
-  dnnl_status_t s =
-      dnnl_dilated_convolution_forward_desc_init(&d, train ? dnnl_forward_training : dnnl_forward_inference,
-                                                 algorithm(g), x, w, bias, y, v.stride, v.dilation, v.lo, v.hi);
+  dnnl_status_t s = dnnl_dilated_convolution_forward_desc_init(
+      &d, train ? dnnl_forward_training : dnnl_forward_inference, algorithm(g), x, w, bias, y, v.stride,
+      v.dilation, v.lo, v.hi);
   return s != dnnl_success ? s : dnnl_primitive_desc_create(out, &d, attr, dnn_engine(), NULL);
 }
 
 static dnnl_status_t backward_pd(dnn_dir dir, const dnn_conv_geometry *g, dnn_cmd x, dnn_cmd w, dnn_cmd y,
-                                 dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
+                                 dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr,
+                                 dnnl_primitive_desc_t *out) {
   geometry v = widen(g);
   dnnl_convolution_desc_t d;
   dnnl_status_t s = dir == DNN_BACKWARD_DATA
-                        ? dnnl_dilated_convolution_backward_data_desc_init(&d, algorithm(g), x, w, y, v.stride,
-                                                                           v.dilation, v.lo, v.hi)
-                        : dnnl_dilated_convolution_backward_weights_desc_init(&d, algorithm(g), x, w, NULL, y,
-                                                                              v.stride, v.dilation, v.lo, v.hi);
+                        ? dnnl_dilated_convolution_backward_data_desc_init(&d, algorithm(g), x, w, y,
+                                                                           v.stride, v.dilation, v.lo, v.hi)
+                        : dnnl_dilated_convolution_backward_weights_desc_init(
+                              &d, algorithm(g), x, w, NULL, y, v.stride, v.dilation, v.lo, v.hi);
   return s != dnnl_success ? s : dnnl_primitive_desc_create(out, &d, attr, dnn_engine(), hint);
 }
 
@@ -208,7 +224,8 @@ static dnnl_status_t matmul_pd(dnn_cmd a, dnn_cmd b, dnn_cmd bias, dnn_cmd c, dn
 
 /* The hint: a forward convolution of the same shape, whose weights have the activations' dtype. */
 static dnnl_status_t conv_backward(dnn_dir dir, const dnn_conv_geometry *g, dnn_cmd x, dnn_cmd w, dnn_cmd y,
-                                   dnnl_data_type_t compute, dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
+                                   dnnl_data_type_t compute, dnnl_primitive_attr_t attr,
+                                   dnnl_primitive_desc_t *out) {
   dnnl_primitive_desc_t hint = NULL;
   dnn_md any = NULL;
   int64_t dims[5] = {0};
@@ -230,8 +247,8 @@ static dnnl_status_t conv_backward(dnn_dir dir, const dnn_conv_geometry *g, dnn_
   return s;
 }
 
-dnnl_status_t dnn_conv_pd(dnn_dir dir, const dnn_conv_geometry *g, dnn_cmd x, dnn_cmd w, dnn_cmd bias, dnn_cmd y,
-                          bool relu, dnnl_data_type_t compute, dnnl_primitive_desc_t *out) {
+dnnl_status_t dnn_conv_pd(dnn_dir dir, const dnn_conv_geometry *g, dnn_cmd x, dnn_cmd w, dnn_cmd bias,
+                          dnn_cmd y, bool relu, dnnl_data_type_t compute, dnnl_primitive_desc_t *out) {
   dnnl_primitive_attr_t attr = NULL;
   *out = NULL;
   if (!dnn_engine() || !dnn_stream()) return dnnl_runtime_error;
@@ -257,7 +274,8 @@ dnnl_status_t dnn_reorder_pd(dnn_cmd from, dnn_cmd to, dnnl_primitive_desc_t *ou
   dnnl_primitive_attr_t attr = NULL;
   *out = NULL;
   dnnl_status_t s = make_attr(false, &attr);
-  if (s == dnnl_success) s = dnnl_reorder_primitive_desc_create(out, from, dnn_engine(), to, dnn_engine(), attr);
+  if (s == dnnl_success)
+    s = dnnl_reorder_primitive_desc_create(out, from, dnn_engine(), to, dnn_engine(), attr);
   if (attr) dnnl_primitive_attr_destroy(attr);
   return s;
 }

@@ -7,15 +7,8 @@
 #include "cpu/dnn.h"
 #include <string.h>
 
-/* The dims and strides of a tensor as channels-last, whatever its own strides. */
-static void as_channels_last(inc_spec *s) { inc_spec_channels_last(s); }
-
-/* Reads as channels-last (a 1 x 1 picture or a single channel reads as both). */
-static bool reads_channels_last(const inc_spec *s) {
-  inc_spec last = *s;
-  as_channels_last(&last);
-  return inc_spec_same_strides(s, &last);
-}
+/* Channels lie next to each other: channels-last, or a slice of it. */
+static bool reads_channels_last(const inc_spec *s) { return s->shape[1] == 1 || s->strides[1] == 1; }
 
 /* Weights with the group dim that oneDNN wants: [G, O/G, I/G, KH, KW]. */
 static int weight_dims(const dnn_conv_desc *d, int64_t *dims, int64_t *strides) {
@@ -43,8 +36,8 @@ static const int args_of[3][3] = {
 static dnnl_status_t attempt(const dnn_conv_desc *d, bool fixed, dnnl_primitive_desc_t *pd) {
   dnn_md x = NULL, w = NULL, y = NULL, b = NULL;
   inc_spec sx = d->x, sy = d->y;
-  as_channels_last(&sx);
-  as_channels_last(&sy);
+  inc_spec_channels_last(&sx);
+  inc_spec_channels_last(&sy);
   int64_t dims[5], strides[5];
   int n = weight_dims(d, dims, strides);
   dnnl_data_type_t dt = dnn_dtype(d->x.dtype), wt = d->dir == DNN_BACKWARD_WEIGHT ? dnnl_f32 : dt;
@@ -52,7 +45,8 @@ static dnnl_status_t attempt(const dnn_conv_desc *d, bool fixed, dnnl_primitive_
   if (s == dnnl_success) s = dnn_md_new(&y, 4, sy.shape, dnn_dtype(sy.dtype), fixed ? sy.strides : NULL);
   if (s == dnnl_success) s = dnn_md_new(&w, n, dims, wt, NULL);
   int64_t one = 1;
-  if (s == dnnl_success && d->bias.dtype) s = dnn_md_new(&b, 1, &d->y.shape[1], dnn_dtype(d->bias.dtype), &one);
+  if (s == dnnl_success && d->bias.dtype)
+    s = dnn_md_new(&b, 1, &d->y.shape[1], dnn_dtype(d->bias.dtype), &one);
   if (s == dnnl_success) s = dnn_conv_pd(d->dir, &d->geometry, x, w, b, y, d->relu, dt, pd);
   dnn_md_free(x);
   dnn_md_free(w);
@@ -95,7 +89,7 @@ static int connect(dnn_side *side, const dnn_prim *main, int arg, bool is_output
     dnnl_status_t s = is_output ? dnn_reorder_pd(want, user, &pd) : dnn_reorder_pd(user, want, &pd);
     code = dnn_fail(s, "re-order");
     int args[] = {DNNL_ARG_SRC, DNNL_ARG_DST};
-    if (!code) code = dnn_prim_init(&side->reorder, pd, 2, args);
+    if (!code) dnn_prim_describe(&side->reorder, pd, 2, args);
   }
   dnn_md_free(user);
   return code;
@@ -109,10 +103,13 @@ static int connect_all(dnn_conv *c, const dnn_conv_desc *d) {
   const int *arg = args_of[d->dir];
   size_t at = 0;
   INC_TRY(connect(&c->w, &c->main, arg[1], d->dir == DNN_BACKWARD_WEIGHT, n, dims, d->w.dtype, strides, &at));
-  INC_TRY(connect(&c->x, &c->main, arg[0], d->dir == DNN_BACKWARD_DATA, 4, d->x.shape, d->x.dtype, d->x.strides, &at));
-  INC_TRY(connect(&c->y, &c->main, arg[2], d->dir == DNN_FORWARD, 4, d->y.shape, d->y.dtype, d->y.strides, &at));
+  INC_TRY(connect(&c->x, &c->main, arg[0], d->dir == DNN_BACKWARD_DATA, 4, d->x.shape, d->x.dtype,
+                  d->x.strides, &at));
+  INC_TRY(
+      connect(&c->y, &c->main, arg[2], d->dir == DNN_FORWARD, 4, d->y.shape, d->y.dtype, d->y.strides, &at));
   size_t scratch = max_size(max_size(c->w.reorder.scratch, c->x.reorder.scratch),
                             max_size(c->y.reorder.scratch, c->main.scratch));
+  c->scratch = at;
   c->workspace = at + dnn_align(scratch);
   return INC_OK;
 }
@@ -126,10 +123,17 @@ int dnn_conv_init(dnn_conv *c, const dnn_conv_desc *d) {
   c->impl = dnn_pd_impl(pd);
   c->reference = is_reference(pd);
   int args[] = {args_of[d->dir][0], args_of[d->dir][1], args_of[d->dir][2], DNNL_ARG_BIAS};
-  INC_TRY(dnn_prim_init(&c->main, pd, c->bias ? 4 : 3, args));
+  dnn_prim_describe(&c->main, pd, c->bias ? 4 : 3, args);
   int code = connect_all(c, d);
   if (code) dnn_conv_free(c);
   return code;
+}
+
+int dnn_conv_build(dnn_conv *c) {
+  INC_TRY(dnn_prim_build(&c->main));
+  INC_TRY(dnn_prim_build(&c->x.reorder));
+  INC_TRY(dnn_prim_build(&c->w.reorder));
+  return dnn_prim_build(&c->y.reorder);
 }
 
 int dnn_conv_keep(dnn_conv *c) {
@@ -147,10 +151,7 @@ int dnn_conv_run(dnn_conv *c, void *x, void *w, void *y, void *bias, void *works
   dnn_side *side[] = {&c->x, &c->w, &c->y};
   void *user[] = {x, w, y}, *at[4] = {NULL, NULL, NULL, bias};
   int out = c->dir == DNN_FORWARD ? 2 : c->dir == DNN_BACKWARD_DATA ? 0 : 1;
-  char *scratch = workspace;
-  for (int i = 0; i < 3; i++)
-    if (side[i]->differs) scratch = (char *)workspace + max_size((size_t)(scratch - (char *)workspace),
-                                                                 side[i]->offset + dnn_align(side[i]->bytes));
+  void *scratch = (char *)workspace + c->scratch;
   for (int i = 0; i < 3; i++) {
     at[i] = !side[i]->differs ? user[i] : i == 1 && c->kept ? c->kept : (char *)workspace + side[i]->offset;
     if (!side[i]->differs || i == out || (i == 1 && c->kept && packed)) continue;

@@ -2,20 +2,23 @@
 #include "cpu/dnn.h"
 #include <string.h>
 
-int dnn_prim_init(dnn_prim *p, dnnl_primitive_desc_t pd, int n, const int *args) {
+void dnn_prim_describe(dnn_prim *p, dnnl_primitive_desc_t pd, int n, const int *args) {
   memset(p, 0, sizeof *p);
   p->pd = pd;
   p->scratch = dnn_pd_scratch(pd);
-  int code = dnn_fail(dnnl_primitive_create(&p->prim, pd), "creating a primitive");
-  for (int i = 0; i <= n && !code; i++) {
-    if (i == n && !p->scratch) break;
-    p->arg[i] = i == n ? DNNL_ARG_SCRATCHPAD : args[i];
-    code = dnn_fail(dnnl_memory_create(&p->mem[i], dnn_pd_md(pd, p->arg[i]), dnn_engine(), DNNL_MEMORY_NONE),
-                    "creating a memory object");
-    if (!code) p->n = i + 1;
-  }
-  if (code) dnn_prim_free(p);
-  return code;
+  for (int i = 0; i < n; i++) p->arg[i] = args[i];
+  if (p->scratch) p->arg[n++] = DNNL_ARG_SCRATCHPAD;
+  p->n = n;
+}
+
+int dnn_prim_build(dnn_prim *p) {
+  if (p->prim || !p->pd) return INC_OK;
+  INC_TRY(dnn_fail(dnnl_primitive_create(&p->prim, p->pd), "creating a primitive"));
+  for (int i = 0; i < p->n; i++)
+    INC_TRY(
+        dnn_fail(dnnl_memory_create(&p->mem[i], dnn_pd_md(p->pd, p->arg[i]), dnn_engine(), DNNL_MEMORY_NONE),
+                 "creating a memory object"));
+  return INC_OK;
 }
 
 int dnn_prim_run(dnn_prim *p, void *const *at, void *scratch) {
@@ -30,7 +33,8 @@ int dnn_prim_run(dnn_prim *p, void *const *at, void *scratch) {
 }
 
 void dnn_prim_free(dnn_prim *p) {
-  for (int i = 0; i < p->n; i++) dnnl_memory_destroy(p->mem[i]);
+  for (int i = 0; i < p->n; i++)
+    if (p->mem[i]) dnnl_memory_destroy(p->mem[i]);
   if (p->prim) dnnl_primitive_destroy(p->prim);
   if (p->pd) dnnl_primitive_desc_destroy(p->pd);
   memset(p, 0, sizeof *p);
@@ -40,7 +44,8 @@ static dnnl_status_t md_of(const inc_spec *s, dnn_md *out) {
   return dnn_md_new(out, s->ndim, s->shape, dnn_dtype(s->dtype), s->strides);
 }
 
-int dnn_matmul_init(dnn_matmul *m, const inc_spec *a, const inc_spec *b, const inc_spec *bias, const inc_spec *c) {
+int dnn_matmul_init(dnn_matmul *m, const inc_spec *a, const inc_spec *b, const inc_spec *bias,
+                    const inc_spec *c) {
   memset(m, 0, sizeof *m);
   dnn_md ma = NULL, mb = NULL, mc = NULL, mbias = NULL;
   dnnl_primitive_desc_t pd = NULL;
@@ -63,10 +68,12 @@ int dnn_matmul_init(dnn_matmul *m, const inc_spec *a, const inc_spec *b, const i
   m->reference = strstr(m->impl, "ref") != NULL;
   m->bias = bias != NULL;
   int args[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_BIAS};
-  INC_TRY(dnn_prim_init(&m->main, pd, bias ? 4 : 3, args));
+  dnn_prim_describe(&m->main, pd, bias ? 4 : 3, args);
   m->workspace = dnn_align(m->main.scratch);
   return INC_OK;
 }
+
+int dnn_matmul_build(dnn_matmul *m) { return dnn_prim_build(&m->main); }
 
 int dnn_matmul_run(dnn_matmul *m, void *a, void *b, void *bias, void *c, void *workspace) {
   void *at[] = {a, b, c, bias};

@@ -1,7 +1,7 @@
 /* all.inc.h -- every kernel once, for the instruction set that the including file is compiled for.
 ** K_TABLE and K_ISA name the table. */
-#include "kernels/cpu/kernels.h"
 #include "base/tensor.h"
+#include "kernels/cpu/kernels.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/table.h"
 #include <math.h>

@@ -4,8 +4,10 @@
 ** reads dy and x twice and writes dx once.  The ReLU mask is computed again from x rather than stored.
 **
 ** Accuracy: sums are taken of x - x[0], which removes the common offset of a channel, in f32 over FLUSH rows
-** and in f64 above that; the variance then agrees with a two-pass f64 one to about 1e-7.  Welford's update was
-** rejected: it divides at every row.  Eight rows are read together so that each accumulator is loaded once for
+** and in f64 above that; the variance then agrees with a two-pass f64 one to about 1e-7.  Welford's update
+*was
+** rejected: it divides at every row.  Eight rows are read together so that each accumulator is loaded once
+*for
 ** eight elements while memory is still walked in order. */
 
 enum { BN_PAR = 1 << 14 }; /* elements worth a parallel region */
@@ -28,7 +30,8 @@ AI void stats_cols(const char *x, int dt, int64_t ld, int rows, int64_t c, int n
 }
 
 /* One strip of up to eight rows, `c` channels. */
-AI void stats_strip(const char *x, int dt, int64_t ld, int rows, int64_t c, const float *k, float *a1, float *a2) {
+AI void stats_strip(const char *x, int dt, int64_t ld, int rows, int64_t c, const float *k, float *a1,
+                    float *a2) {
   int64_t j = 0;
   if (rows == 8)
     for (; j + W <= c; j += W) stats_cols(x, dt, ld, 8, j, W, k, a1, a2);
@@ -47,7 +50,8 @@ static void flush(int64_t c, float *a1, float *a2, double *d1, double *d2) {
 }
 
 /* Rows r0..r1 of c <= BN_TILE channels into d1, d2. */
-AI void stats_block(const k_rows *x, int dt, int64_t c0, int64_t c, int64_t r0, int64_t r1, double *d1, double *d2) {
+AI void stats_block(const k_rows *x, int dt, int64_t c0, int64_t c, int64_t r0, int64_t r1, double *d1,
+                    double *d2) {
   float a1[BN_TILE] = {0}, a2[BN_TILE] = {0}, k[BN_TILE];
   size_t size = dt == INC_BF16 ? 2 : 4;
   for (int64_t j = 0; j < c; j++) k[j] = ld1(x->p, dt, c0 + j), d1[j] = d2[j] = 0;
@@ -147,8 +151,8 @@ AI void apply_row(const bn_line *l, const void *x, int64_t xo, int xt, void *y, 
   }
 }
 
-AI void apply_block(const k_bn *b, const bn_line *l, int xt, int yt, bool relu, int64_t c0, int64_t c, int64_t r0,
-                    int64_t r1) {
+AI void apply_block(const k_bn *b, const bn_line *l, int xt, int yt, bool relu, int64_t c0, int64_t c,
+                    int64_t r0, int64_t r1) {
   for (int64_t r = r1 - 1; r >= r0; r--)
     apply_row(l, b->x.p, r * b->x.ld + c0, xt, b->y.p, r * b->y.ld + c0, yt, relu, c);
 }
@@ -158,14 +162,29 @@ static void apply_task(const k_bn *b, int i, int64_t c0, int64_t c, int64_t r0, 
   bn_line l;
   bn_line_fill(b, c0, c, &l);
   switch ((b->x.dt == INC_BF16 ? 4 : 0) + (b->y.dt == INC_BF16 ? 2 : 0) + b->relu) {
-  case 0: apply_block(b, &l, INC_F32, INC_F32, false, c0, c, r0, r1); break;
-  case 1: apply_block(b, &l, INC_F32, INC_F32, true, c0, c, r0, r1); break;
-  case 2: apply_block(b, &l, INC_F32, INC_BF16, false, c0, c, r0, r1); break;
-  case 3: apply_block(b, &l, INC_F32, INC_BF16, true, c0, c, r0, r1); break;
-  case 4: apply_block(b, &l, INC_BF16, INC_F32, false, c0, c, r0, r1); break;
-  case 5: apply_block(b, &l, INC_BF16, INC_F32, true, c0, c, r0, r1); break;
-  case 6: apply_block(b, &l, INC_BF16, INC_BF16, false, c0, c, r0, r1); break;
-  default: apply_block(b, &l, INC_BF16, INC_BF16, true, c0, c, r0, r1);
+  case 0:
+    apply_block(b, &l, INC_F32, INC_F32, false, c0, c, r0, r1);
+    break;
+  case 1:
+    apply_block(b, &l, INC_F32, INC_F32, true, c0, c, r0, r1);
+    break;
+  case 2:
+    apply_block(b, &l, INC_F32, INC_BF16, false, c0, c, r0, r1);
+    break;
+  case 3:
+    apply_block(b, &l, INC_F32, INC_BF16, true, c0, c, r0, r1);
+    break;
+  case 4:
+    apply_block(b, &l, INC_BF16, INC_F32, false, c0, c, r0, r1);
+    break;
+  case 5:
+    apply_block(b, &l, INC_BF16, INC_F32, true, c0, c, r0, r1);
+    break;
+  case 6:
+    apply_block(b, &l, INC_BF16, INC_BF16, false, c0, c, r0, r1);
+    break;
+  default:
+    apply_block(b, &l, INC_BF16, INC_BF16, true, c0, c, r0, r1);
   }
 }
 

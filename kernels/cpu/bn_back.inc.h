@@ -12,12 +12,13 @@ AI vf bn_dy(const bn_line *l, const void *dy, int dt, int64_t at, vf x, bool rel
 }
 
 /* a1 += sum dy, a2 += sum dy (x - mean) over up to eight rows of W channels. */
-AI void back_cols(const bn_line *l, const char *x, int64_t xld, const char *dy, int64_t dld, int dt, bool relu,
-                  int rows, int64_t j, int n, float *a1, float *a2) {
+AI void back_cols(const bn_line *l, const char *x, int64_t xld, const char *dy, int64_t dld, int dt,
+                  bool relu, int rows, int64_t j, int n, float *a1, float *a2) {
   vf mean = ldf(l->mean + j, n), s0 = vset(0), s1 = s0, q0 = s0, q1 = s0;
   for (int r = 0; r + 2 <= rows; r += 2) {
     vf u = ldv(x, dt, r * xld + j, n), v = ldv(x, dt, (r + 1) * xld + j, n);
-    vf e = bn_dy(l, dy, dt, r * dld + j, u, relu, j, n), f = bn_dy(l, dy, dt, (r + 1) * dld + j, v, relu, j, n);
+    vf e = bn_dy(l, dy, dt, r * dld + j, u, relu, j, n),
+       f = bn_dy(l, dy, dt, (r + 1) * dld + j, v, relu, j, n);
     s0 += e, s1 += f;
     q0 += e * (u - mean), q1 += f * (v - mean);
   }
@@ -29,8 +30,8 @@ AI void back_cols(const bn_line *l, const char *x, int64_t xld, const char *dy, 
   stf(a2 + j, ldf(a2 + j, n) + (q0 + q1), n);
 }
 
-AI void back_sums(const k_bn *b, const bn_line *l, int dt, bool relu, int64_t c0, int64_t c, int64_t r0, int64_t r1,
-                  double *d1, double *d2) {
+AI void back_sums(const k_bn *b, const bn_line *l, int dt, bool relu, int64_t c0, int64_t c, int64_t r0,
+                  int64_t r1, double *d1, double *d2) {
   float a1[BN_TILE] = {0}, a2[BN_TILE] = {0};
   size_t size = dt == INC_BF16 ? 2 : 4;
   for (int64_t j = 0; j < c; j++) d1[j] = d2[j] = 0;
@@ -50,16 +51,16 @@ AI void back_sums(const k_bn *b, const bn_line *l, int dt, bool relu, int64_t c0
 }
 
 /* dx = a * dy + k1 * (x - mean) + k0. */
-AI void back_row(const bn_line *l, const float *k0, const float *k1, const k_bn *b, int dt, bool relu, int64_t r,
-                 int64_t c0, int64_t j, int n) {
+AI void back_row(const bn_line *l, const float *k0, const float *k1, const k_bn *b, int dt, bool relu,
+                 int64_t r, int64_t c0, int64_t j, int n) {
   vf x = ldv(b->x.p, dt, r * b->x.ld + c0 + j, n);
   vf d = bn_dy(l, b->dy.p, dt, r * b->dy.ld + c0 + j, x, relu, j, n);
   vf v = d * ldf(l->a + j, n) + ((x - ldf(l->mean + j, n)) * ldf(k1 + j, n) + ldf(k0 + j, n));
   stv(b->dx.p, dt, r * b->dx.ld + c0 + j, v, n);
 }
 
-AI void back_block(const bn_line *l, const float *k0, const float *k1, const k_bn *b, int dt, bool relu, int64_t c0,
-                   int64_t c, int64_t r0, int64_t r1) {
+AI void back_block(const bn_line *l, const float *k0, const float *k1, const k_bn *b, int dt, bool relu,
+                   int64_t c0, int64_t c, int64_t r0, int64_t r1) {
   for (int64_t r = r1 - 1; r >= r0; r--) {
     int64_t j = 0;
     for (; j + W <= c; j += W) back_row(l, k0, k1, b, dt, relu, r, c0, j, W);
@@ -72,10 +73,17 @@ static void back_sums_task(const k_bn *b, int i, int64_t c0, int64_t c, int64_t 
   bn_line l;
   bn_line_fill(b, c0, c, &l);
   switch ((b->x.dt == INC_BF16 ? 2 : 0) + b->relu) {
-  case 0: back_sums(b, &l, INC_F32, false, c0, c, r0, r1, d1, d2); break;
-  case 1: back_sums(b, &l, INC_F32, true, c0, c, r0, r1, d1, d2); break;
-  case 2: back_sums(b, &l, INC_BF16, false, c0, c, r0, r1, d1, d2); break;
-  default: back_sums(b, &l, INC_BF16, true, c0, c, r0, r1, d1, d2);
+  case 0:
+    back_sums(b, &l, INC_F32, false, c0, c, r0, r1, d1, d2);
+    break;
+  case 1:
+    back_sums(b, &l, INC_F32, true, c0, c, r0, r1, d1, d2);
+    break;
+  case 2:
+    back_sums(b, &l, INC_BF16, false, c0, c, r0, r1, d1, d2);
+    break;
+  default:
+    back_sums(b, &l, INC_BF16, true, c0, c, r0, r1, d1, d2);
   }
 }
 
@@ -101,10 +109,17 @@ static void back_task(const k_bn *b, int i, int64_t c0, int64_t c, int64_t r0, i
   bn_line l;
   bn_line_fill(b, c0, c, &l);
   switch ((b->x.dt == INC_BF16 ? 2 : 0) + b->relu) {
-  case 0: back_block(&l, k, k + b->c, b, INC_F32, false, c0, c, r0, r1); break;
-  case 1: back_block(&l, k, k + b->c, b, INC_F32, true, c0, c, r0, r1); break;
-  case 2: back_block(&l, k, k + b->c, b, INC_BF16, false, c0, c, r0, r1); break;
-  default: back_block(&l, k, k + b->c, b, INC_BF16, true, c0, c, r0, r1);
+  case 0:
+    back_block(&l, k, k + b->c, b, INC_F32, false, c0, c, r0, r1);
+    break;
+  case 1:
+    back_block(&l, k, k + b->c, b, INC_F32, true, c0, c, r0, r1);
+    break;
+  case 2:
+    back_block(&l, k, k + b->c, b, INC_BF16, false, c0, c, r0, r1);
+    break;
+  default:
+    back_block(&l, k, k + b->c, b, INC_BF16, true, c0, c, r0, r1);
   }
 }
 

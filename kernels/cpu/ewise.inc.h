@@ -17,22 +17,38 @@ AI vf vtanh(vf x) {
 
 AI vf un_value(int op, vf x, vf p, vf q) {
   switch (op) {
-  case K_NEG: return -x;
-  case K_ABS: return (vf)((vi)x & 0x7fffffff);
-  case K_SQUARE: return x * x;
-  case K_SQRT: return vsqrt(x);
-  case K_RSQRT: return 1.0f / vsqrt(x);
-  case K_RECIPROCAL: return 1.0f / x;
-  case K_EXP: return vexp(x);
-  case K_RELU: return vrelu(x);
-  case K_SIGMOID: return 1.0f / (1.0f + vexp(-x));
-  case K_TANH: return vtanh(x);
-  case K_SILU: return x / (1.0f + vexp(-x));
-  case K_LEAKY: return vpick(x > 0, x, x * p);
-  case K_CLAMP: return vmin(q, vmax(p, x));
-  case K_FLOOR: return vfloor(x);
-  case K_CEIL: return -vfloor(-x);
-  default: return x;
+  case K_NEG:
+    return -x;
+  case K_ABS:
+    return (vf)((vi)x & 0x7fffffff);
+  case K_SQUARE:
+    return x * x;
+  case K_SQRT:
+    return vsqrt(x);
+  case K_RSQRT:
+    return 1.0f / vsqrt(x);
+  case K_RECIPROCAL:
+    return 1.0f / x;
+  case K_EXP:
+    return vexp(x);
+  case K_RELU:
+    return vrelu(x);
+  case K_SIGMOID:
+    return 1.0f / (1.0f + vexp(-x));
+  case K_TANH:
+    return vtanh(x);
+  case K_SILU:
+    return x / (1.0f + vexp(-x));
+  case K_LEAKY:
+    return vpick(x > 0, x, x * p);
+  case K_CLAMP:
+    return vmin(q, vmax(p, x));
+  case K_FLOOR:
+    return vfloor(x);
+  case K_CEIL:
+    return -vfloor(-x);
+  default:
+    return x;
   }
 }
 
@@ -68,19 +84,27 @@ static void unary(int op, int dt, int64_t n, void *y, const void *x, const float
     UNARY(K_CLAMP);
     UNARY(K_FLOOR);
     UNARY(K_CEIL);
-  default: memmove(y, x, (size_t)n * (dt == INC_BF16 ? 2 : 4));
+  default:
+    memmove(y, x, (size_t)n * (dt == INC_BF16 ? 2 : 4));
   }
 }
 
 AI vf bin_value(int op, vf a, vf b) {
   switch (op) {
-  case K_ADD: return a + b;
-  case K_SUB: return a - b;
-  case K_MUL: return a * b;
-  case K_DIV: return a / b;
-  case K_MAX: return vpick(a != a, a, vmax(a, b)); /* a NaN on either side wins */
-  case K_MIN: return vpick(a != a, a, vmin(a, b));
-  default: return vsel_gt0(b, a); /* K_RELU_BACK: dy where y > 0 */
+  case K_ADD:
+    return a + b;
+  case K_SUB:
+    return a - b;
+  case K_MUL:
+    return a * b;
+  case K_DIV:
+    return a / b;
+  case K_MAX:
+    return vpick(a != a, a, vmax(a, b)); /* a NaN on either side wins */
+  case K_MIN:
+    return vpick(a != a, a, vmin(a, b));
+  default:
+    return vsel_gt0(b, a); /* K_RELU_BACK: dy where y > 0 */
   }
 }
 
@@ -123,7 +147,8 @@ static void binary(int op, int dt, int64_t n, void *y, const void *a, int sa, co
     BINARY(K_MAX);
     BINARY(K_MIN);
     BINARY(K_RELU_BACK);
-  default: break;
+  default:
+    break;
   }
 }
 

@@ -26,14 +26,14 @@ typedef struct k_rows {
 
 typedef struct k_bn { /* one batch norm over rows x C; vectors are f32 [C] */
   int64_t rows, c;
-  k_rows x, y, dy, dx;      /* y forward; dy and dx backward (dx may be dy's memory) */
-  float *mean, *var;        /* biased variance */
+  k_rows x, y, dy, dx;       /* y forward; dy and dx backward (dx may be dy's memory) */
+  float *mean, *var;         /* biased variance */
   const float *gamma, *beta; /* NULL: 1 and 0 */
-  float *dgamma, *dbeta;    /* NULL: not wanted */
+  float *dgamma, *dbeta;     /* NULL: not wanted */
   float eps;
-  bool relu;                /* y = max(0, .): backward recomputes the mask from x */
-  bool fixed;               /* backward: mean and var are constants (evaluation) */
-  void *scratch;            /* k_bn_scratch bytes */
+  bool relu;     /* y = max(0, .): backward recomputes the mask from x */
+  bool fixed;    /* backward: mean and var are constants (evaluation) */
+  void *scratch; /* k_bn_scratch bytes */
 } k_bn;
 
 size_t k_bn_scratch(int64_t rows, int64_t c);
@@ -48,13 +48,34 @@ typedef struct k_pool { /* channels-last [N, H, W, C]; ld: elements from pixel t
 } k_pool;
 
 enum k_unary {
-  K_COPY, K_NEG, K_ABS, K_SQUARE, K_SQRT, K_RSQRT, K_RECIPROCAL, K_EXP, K_RELU, K_SIGMOID, K_TANH, K_SILU,
-  K_LEAKY, K_CLAMP, K_FLOOR, K_CEIL, K_UNARY_OPS
+  K_COPY,
+  K_NEG,
+  K_ABS,
+  K_SQUARE,
+  K_SQRT,
+  K_RSQRT,
+  K_RECIPROCAL,
+  K_EXP,
+  K_RELU,
+  K_SIGMOID,
+  K_TANH,
+  K_SILU,
+  K_LEAKY,
+  K_CLAMP,
+  K_FLOOR,
+  K_CEIL,
+  K_UNARY_OPS
 };
 enum k_binary { K_ADD, K_SUB, K_MUL, K_DIV, K_MAX, K_MIN, K_RELU_BACK, K_BINARY_OPS };
 
-typedef struct k_sgd { float lr, momentum, weight_decay, gscale; bool nesterov; } k_sgd;
-typedef struct k_rmsprop { float lr, alpha, eps, weight_decay, momentum, gscale; bool eps_inside; } k_rmsprop;
+typedef struct k_sgd {
+  float lr, momentum, weight_decay, gscale;
+  bool nesterov;
+} k_sgd;
+typedef struct k_rmsprop {
+  float lr, alpha, eps, weight_decay, momentum, gscale;
+  bool eps_inside;
+} k_rmsprop;
 typedef struct k_adam {
   float lr, beta1, beta2, eps, weight_decay, gscale;
   double correct1, correct2; /* 1 - beta^step */
@@ -90,9 +111,11 @@ typedef struct inc_kernels {
   void (*sum_rows)(int64_t rows, int64_t c, const k_rows *x, float *out, void *scratch);
   /* softmax family over rows x C (1); f32 results */
   void (*softmax)(int64_t rows, int64_t c, const k_rows *x, const k_rows *y, bool log);
-  void (*softmax_back)(int64_t rows, int64_t c, const k_rows *dy, const k_rows *y, const k_rows *dx, bool log);
+  void (*softmax_back)(int64_t rows, int64_t c, const k_rows *dy, const k_rows *y, const k_rows *dx,
+                       bool log);
   /* target: 1-based class of each row; loss[row]; a target outside 1..C gives NaN */
-  void (*cross_entropy)(int64_t rows, int64_t c, const k_rows *x, const int64_t *target, float smooth, float *loss);
+  void (*cross_entropy)(int64_t rows, int64_t c, const k_rows *x, const int64_t *target, float smooth,
+                        float *loss);
   /* dx = (softmax(x) - q) * scale[row * step] */
   void (*cross_entropy_back)(int64_t rows, int64_t c, const k_rows *x, const int64_t *target, float smooth,
                              const float *scale, int step, float factor, const k_rows *dx);

@@ -13,28 +13,47 @@
 #define CAST_TO(A)                                                                                           \
   do {                                                                                                       \
     switch (to) {                                                                                            \
-    case INC_F32: CAST_LOOP(A, float); break;                                                                \
-    case INC_F64: CAST_LOOP(A, double); break;                                                               \
-    case INC_U8: CAST_LOOP(A, uint8_t); break;                                                               \
-    case INC_I32: CAST_LOOP(A, int32_t); break;                                                              \
-    default: CAST_LOOP(A, int64_t);                                                                          \
+    case INC_F32:                                                                                            \
+      CAST_LOOP(A, float);                                                                                   \
+      break;                                                                                                 \
+    case INC_F64:                                                                                            \
+      CAST_LOOP(A, double);                                                                                  \
+      break;                                                                                                 \
+    case INC_U8:                                                                                             \
+      CAST_LOOP(A, uint8_t);                                                                                 \
+      break;                                                                                                 \
+    case INC_I32:                                                                                            \
+      CAST_LOOP(A, int32_t);                                                                                 \
+      break;                                                                                                 \
+    default:                                                                                                 \
+      CAST_LOOP(A, int64_t);                                                                                 \
     }                                                                                                        \
   } while (0)
 
 static void cast_wide(int from, int to, int64_t n, void *y, const void *x) {
   switch (from) {
-  case INC_F32: CAST_TO(float); break;
-  case INC_F64: CAST_TO(double); break;
-  case INC_U8: CAST_TO(uint8_t); break;
-  case INC_I32: CAST_TO(int32_t); break;
-  default: CAST_TO(int64_t);
+  case INC_F32:
+    CAST_TO(float);
+    break;
+  case INC_F64:
+    CAST_TO(double);
+    break;
+  case INC_U8:
+    CAST_TO(uint8_t);
+    break;
+  case INC_I32:
+    CAST_TO(int32_t);
+    break;
+  default:
+    CAST_TO(int64_t);
   }
 }
 
 static void half_to_f32(int64_t n, float *y, const uint16_t *x) {
   int64_t i = 0;
 #if defined(__F16C__)
-  for (; i + 8 <= n; i += 8) _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(x + i))));
+  for (; i + 8 <= n; i += 8)
+    _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(x + i))));
 #endif
   for (; i < n; i++) y[i] = inc_f16_to_f32(x[i]);
 }
@@ -98,7 +117,8 @@ static void cast(int from, int to, int64_t n, void *y, const void *x) {
 enum { NORM_CHANNELS = 16 };
 
 /* Flat rows: the scale repeats every c elements, so c vectors hold a whole period. */
-AI void norm_flat(int dt, int64_t n, int64_t c, const uint8_t *x, void *y, const float *scale, const float *shift) {
+AI void norm_flat(int dt, int64_t n, int64_t c, const uint8_t *x, void *y, const float *scale,
+                  const float *shift) {
   float s[NORM_CHANNELS * W], t[NORM_CHANNELS * W];
   for (int64_t i = 0; i < c * W; i++) s[i] = scale[i % c], t[i] = shift[i % c];
   int64_t i = 0;
@@ -111,8 +131,8 @@ AI void norm_flat(int dt, int64_t n, int64_t c, const uint8_t *x, void *y, const
   for (int64_t k = 0; i < n; i++, k++) st1(y, dt, i, (float)x[i] * s[k] + t[k]);
 }
 
-static void normalize(int64_t rows, int64_t c, const uint8_t *x, int64_t xr, int64_t xc, const k_rows *y, int64_t yc,
-                      const float *scale, const float *shift) {
+static void normalize(int64_t rows, int64_t c, const uint8_t *x, int64_t xr, int64_t xc, const k_rows *y,
+                      int64_t yc, const float *scale, const float *shift) {
   bool flat = c <= NORM_CHANNELS && (c == 1 || (xc == 1 && yc == 1)) && xr == c && y->ld == c;
   if (flat && y->dt == INC_BF16) {
     norm_flat(INC_BF16, rows * c, c, x, y->p, scale, shift);
@@ -127,7 +147,8 @@ static void normalize(int64_t rows, int64_t c, const uint8_t *x, int64_t xr, int
 
 /* -- transpose ---------------------------------------------------------------------------------------- */
 #define TRANSPOSE(name, T)                                                                                   \
-  static void name(int64_t rows, int64_t cols, T *restrict y, int64_t ldy, const T *restrict x, int64_t ldx) { \
+  static void name(int64_t rows, int64_t cols, T *restrict y, int64_t ldy, const T *restrict x,              \
+                   int64_t ldx) {                                                                            \
     for (int64_t r = 0; r < rows; r += 16)                                                                   \
       for (int64_t c = 0; c < cols; c += 16) {                                                               \
         int64_t rn = rows - r < 16 ? rows - r : 16, cn = cols - c < 16 ? cols - c : 16;                      \
@@ -140,11 +161,19 @@ TRANSPOSE(transpose2, uint16_t)
 TRANSPOSE(transpose4, uint32_t)
 TRANSPOSE(transpose8, uint64_t)
 
-static void transpose(int64_t rows, int64_t cols, int size, void *y, int64_t ldy, const void *x, int64_t ldx) {
+static void transpose(int64_t rows, int64_t cols, int size, void *y, int64_t ldy, const void *x,
+                      int64_t ldx) {
   switch (size) {
-  case 1: transpose1(rows, cols, y, ldy, x, ldx); break;
-  case 2: transpose2(rows, cols, y, ldy, x, ldx); break;
-  case 4: transpose4(rows, cols, y, ldy, x, ldx); break;
-  default: transpose8(rows, cols, y, ldy, x, ldx);
+  case 1:
+    transpose1(rows, cols, y, ldy, x, ldx);
+    break;
+  case 2:
+    transpose2(rows, cols, y, ldy, x, ldx);
+    break;
+  case 4:
+    transpose4(rows, cols, y, ldy, x, ldx);
+    break;
+  default:
+    transpose8(rows, cols, y, ldy, x, ldx);
   }
 }

@@ -1,6 +1,7 @@
 /* optim.inc.h -- parameter updates on flat f32 arrays: every slot is read and written once.
 ** The formulas are PyTorch's, with TensorFlow's RMSProp as a variant (epsilon inside the root, the learning
-** rate inside the momentum).  gscale multiplies the gradient: clipping and loss scaling cost nothing extra. */
+** rate inside the momentum).  gscale multiplies the gradient: clipping and loss scaling cost nothing extra.
+ */
 
 AI vf grad_in(const float *g, const float *p, int64_t i, int n, float gscale, float decay) {
   return ldf(g + i, n) * gscale + ldf(p + i, n) * decay;
@@ -40,7 +41,8 @@ static void adam(const k_adam *o, int64_t n, float *p, const float *g, float *m,
   for (int64_t i = 0; i < n; i += W) {
     int k = n - i < W ? (int)(n - i) : W;
     vf d = grad_in(g, p, i, k, o->gscale, decay);
-    vf a = ldf(m + i, k) * o->beta1 + d * (1 - o->beta1), b = ldf(v + i, k) * o->beta2 + d * d * (1 - o->beta2);
+    vf a = ldf(m + i, k) * o->beta1 + d * (1 - o->beta1),
+       b = ldf(v + i, k) * o->beta2 + d * d * (1 - o->beta2);
     stf(m + i, a, k);
     stf(v + i, b, k);
     stf(p + i, ldf(p + i, k) * keep - a * rate / (vsqrt(b) * root + o->eps), k);

@@ -37,7 +37,8 @@ AI vi ld_index(const void *index, int size, int64_t at, int n) {
   return v;
 }
 
-/* One output pixel: rows h0..h1, columns w0..w1 of the picture at element `base`; (hs, ws) is the window's corner. */
+/* One output pixel: rows h0..h1, columns w0..w1 of the picture at element `base`; (hs, ws) is the window's
+ * corner. */
 typedef struct window {
   int64_t base, h0, h1, w0, w1, hs, ws;
 } window;
@@ -133,7 +134,8 @@ AI void avg_cols(const k_pool *p, const window *k, int dt, int64_t out, int64_t 
   for (int i = 0; i < u; i++) sum[i] = vset(0);
   for (int64_t h = k->h0; h < k->h1; h++)
     for (int64_t w = k->w0; w < k->w1; w++)
-      for (int i = 0; i < u; i++) sum[i] += ldv(p->x.p, dt, (k->base + h * p->w + w) * p->x.ld + c + i * W, n);
+      for (int i = 0; i < u; i++)
+        sum[i] += ldv(p->x.p, dt, (k->base + h * p->w + w) * p->x.ld + c + i * W, n);
   for (int i = 0; i < u; i++) stv(p->y.p, dt, out * p->y.ld + c + i * W, sum[i] * scale, n);
 }
 
@@ -168,13 +170,15 @@ AI void avg_back_cols(const k_pool *p, int dt, int64_t n, int64_t h, int64_t w, 
       vf scale = vset(1 / avg_divisor(p, &k));
       for (int i = 0; i < u; i++) sum[i] += ldv(p->y.p, dt, at + i * W, lanes) * scale;
     }
-  for (int i = 0; i < u; i++) stv(p->x.p, dt, ((n * p->h + h) * p->w + w) * p->x.ld + c + i * W, sum[i], lanes);
+  for (int i = 0; i < u; i++)
+    stv(p->x.p, dt, ((n * p->h + h) * p->w + w) * p->x.ld + c + i * W, sum[i], lanes);
 }
 
 AI void avg_back_row(const k_pool *p, int dt, int64_t n, int64_t h) {
   for (int64_t w = 0; w < p->w; w++) {
     int64_t c = 0;
-    for (; c + POOL_UNROLL * W <= p->c; c += POOL_UNROLL * W) avg_back_cols(p, dt, n, h, w, c, POOL_UNROLL, W);
+    for (; c + POOL_UNROLL * W <= p->c; c += POOL_UNROLL * W)
+      avg_back_cols(p, dt, n, h, w, c, POOL_UNROLL, W);
     for (; c + W <= p->c; c += W) avg_back_cols(p, dt, n, h, w, c, 1, W);
     if (c < p->c) avg_back_cols(p, dt, n, h, w, c, 1, (int)(p->c - c));
   }

@@ -30,11 +30,11 @@ static bool has(const char *isa) {
 }
 #endif
 
-static const inc_kernels *const tables[] = { /* best first */
+static const inc_kernels *const tables[] = {/* best first */
 #if defined(__x86_64__)
-    &inc_kernels_avx512bf, &inc_kernels_avx512, &inc_kernels_avx2,
+                                            &inc_kernels_avx512bf, &inc_kernels_avx512, &inc_kernels_avx2,
 #endif
-    &inc_kernels_plain};
+                                            &inc_kernels_plain};
 enum { TABLES = sizeof tables / sizeof *tables };
 
 const inc_kernels *inc_kernels_named(const char *isa) {

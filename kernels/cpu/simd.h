@@ -44,7 +44,9 @@ AI vf vset(float x) {
 /* m holds all ones or all zeros in each lane. */
 AI vf vmask(vi m, vf a) { return (vf)((vi)a & m); }
 #if defined(__AVX512F__)
-AI vf vsel_gt0(vf t, vf a) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(t, _mm512_setzero_ps(), _CMP_GT_OQ), a); }
+AI vf vsel_gt0(vf t, vf a) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(t, _mm512_setzero_ps(), _CMP_GT_OQ), a);
+}
 AI vf vmax(vf a, vf b) { return _mm512_max_ps(a, b); }
 AI vf vmin(vf a, vf b) { return _mm512_min_ps(a, b); }
 AI vf vsqrt(vf a) { return _mm512_sqrt_ps(a); }

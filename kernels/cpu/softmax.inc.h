@@ -2,7 +2,8 @@
 **
 ** All subtract the row's maximum first.  Cross-entropy never forms the probabilities on the way forward:
 **   loss = log sum e^z - (1 - s) z_target - s / C sum z,   z = x - max x
-** and its gradient computes them again: the logits are small next to what a stored copy would cost the planner. */
+** and its gradient computes them again: the logits are small next to what a stored copy would cost the
+*planner. */
 
 /* Stores e^(x - max) into `e` when it is not NULL; *zsum: sum of x - max. */
 AI float exp_row(int dt, const void *x, int64_t at, int64_t c, float top, float *e, float *zsum) {
@@ -43,7 +44,8 @@ static void softmax(int64_t rows, int64_t c, const k_rows *x, const k_rows *y, b
 }
 
 /* softmax: dx = y (dy - sum dy y);  log_softmax: dx = dy - e^y sum dy. */
-static void softmax_back(int64_t rows, int64_t c, const k_rows *dy, const k_rows *y, const k_rows *dx, bool log) {
+static void softmax_back(int64_t rows, int64_t c, const k_rows *dy, const k_rows *y, const k_rows *dx,
+                         bool log) {
   for (int64_t r = 0; r < rows; r++) {
     vf s = vset(0);
     for (int64_t j = 0; j < c; j += W) {
@@ -60,7 +62,8 @@ static void softmax_back(int64_t rows, int64_t c, const k_rows *dy, const k_rows
   }
 }
 
-static void cross_entropy(int64_t rows, int64_t c, const k_rows *x, const int64_t *target, float smooth, float *loss) {
+static void cross_entropy(int64_t rows, int64_t c, const k_rows *x, const int64_t *target, float smooth,
+                          float *loss) {
   for (int64_t r = 0; r < rows; r++) {
     const void *xr = row_at(x, r);
     if (target[r] < 1 || target[r] > c) {

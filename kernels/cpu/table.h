@@ -4,7 +4,11 @@
 
 #include "kernels/cpu/kernels.h"
 
-enum { BN_FLUSH = 256, BN_TILE = 512, BN_BLOCKS = 64 }; /* rows summed in f32, channels at a time, row blocks */
+enum {
+  BN_FLUSH = 256,
+  BN_TILE = 512,
+  BN_BLOCKS = 64
+}; /* rows summed in f32, channels at a time, row blocks */
 
 /* How many row blocks: from the shape alone, so that sums do not depend on the thread count. */
 static inline int bn_blocks(int64_t rows) {

@@ -1,4 +1,5 @@
-/* test_cpu_conv.c -- the oneDNN wrapper against six nested loops in f64: directions, layouts, groups, dilation,
+/* test_cpu_conv.c -- the oneDNN wrapper against six nested loops in f64: directions, layouts, groups,
+*dilation,
 ** uneven padding, channel slices, bf16, Winograd, kept weights. */
 #include "base/mem.h"
 #include "base/tensor.h"
@@ -43,8 +44,8 @@ static void loops(problem *p) {
               }
 }
 
-static problem make(int64_t n, int64_t ci, int64_t h, int64_t w, int64_t co, int64_t kh, int64_t kw, int64_t groups,
-                    dnn_conv_geometry g) {
+static problem make(int64_t n, int64_t ci, int64_t h, int64_t w, int64_t co, int64_t kh, int64_t kw,
+                    int64_t groups, dnn_conv_geometry g) {
   problem p = {n, ci, h, w, co, kh, kw, groups, g, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL};
   p.oh = (h + g.pad_lo[0] + g.pad_hi[0] - g.dilation[0] * (kh - 1) - 1) / g.stride[0] + 1;
   p.ow = (w + g.pad_lo[1] + g.pad_hi[1] - g.dilation[1] * (kw - 1) - 1) / g.stride[1] + 1;
@@ -78,8 +79,8 @@ static void *fill(const inc_spec *s, const double *from) {
     for (int64_t b = 0; b < s->shape[1]; b++)
       for (int64_t c = 0; c < s->shape[2]; c++)
         for (int64_t d = 0; d < s->shape[3]; d++)
-          inc_store(p, s->dtype, a * s->strides[0] + b * s->strides[1] + c * s->strides[2] + d * s->strides[3],
-                    from[k++]);
+          inc_store(p, s->dtype,
+                    a * s->strides[0] + b * s->strides[1] + c * s->strides[2] + d * s->strides[3], from[k++]);
   return p;
 }
 
@@ -105,8 +106,10 @@ static void one(const problem *p, dnn_dir dir, int dtype, int wtype, char lx, ch
   d.y = spec4(dtype, p->n, p->co, p->oh, p->ow, ly);
   d.w = spec4(dir == DNN_BACKWARD_WEIGHT ? INC_F32 : wtype, p->co, p->ci / p->groups, p->kh, p->kw, 'c');
   dnn_conv c;
-  if (dnn_conv_init(&c, &d)) CHECK_FAIL("dir %d %c%c: %s", dir, lx, ly, inc_error_last()->text);
-  void *x = fill(&d.x, dir == DNN_BACKWARD_DATA ? NULL : p->x), *w = fill(&d.w, dir == DNN_BACKWARD_WEIGHT ? NULL : p->k);
+  if (dnn_conv_init(&c, &d) || dnn_conv_build(&c))
+    CHECK_FAIL("dir %d %c%c: %s", dir, lx, ly, inc_error_last()->text);
+  void *x = fill(&d.x, dir == DNN_BACKWARD_DATA ? NULL : p->x),
+       *w = fill(&d.w, dir == DNN_BACKWARD_WEIGHT ? NULL : p->k);
   void *y = fill(&d.y, dir == DNN_FORWARD ? NULL : p->dy), *ws = inc_alloc(c.workspace + 64);
   CHECK_EQ(dnn_conv_run(&c, x, w, y, NULL, ws, false), INC_OK);
   double e = dir == DNN_FORWARD         ? worst(&d.y, y, p->y)
@@ -173,7 +176,8 @@ TEST(winograd) {
     SKIP("this oneDNN has no Winograd");
   }
   dnn_conv_free(&c);
-  for (int dir = DNN_FORWARD; dir <= DNN_BACKWARD_WEIGHT; dir++) one(&p, (dnn_dir)dir, INC_F32, INC_F32, 'l', 'l', 1e-4);
+  for (int dir = DNN_FORWARD; dir <= DNN_BACKWARD_WEIGHT; dir++)
+    one(&p, (dnn_dir)dir, INC_F32, INC_F32, 'l', 'l', 1e-4);
   drop(&p);
 }
 
@@ -188,6 +192,7 @@ TEST(bias_relu_and_kept_weights) {
   for (int i = 0; i < 32; i++) bias[i] = (float)b[i];
   dnn_conv c;
   CHECK_EQ(dnn_conv_init(&c, &d), INC_OK);
+  CHECK_EQ(dnn_conv_build(&c), INC_OK);
   CHECK_EQ(dnn_conv_keep(&c), INC_OK);
   void *x = fill(&d.x, p.x), *w = fill(&d.w, p.k), *y = fill(&d.y, NULL), *ws = inc_alloc(c.workspace + 64);
   CHECK_EQ(dnn_conv_run(&c, x, w, y, bias, ws, false), INC_OK);
@@ -208,11 +213,15 @@ static void product(int64_t m, int64_t k, int64_t n, bool ta, bool tb, int dtype
   inc_spec sc = inc_spec_new(out, 2, (int64_t[]){m, n});
   if (ta) sa.strides[0] = 1, sa.strides[1] = m;
   if (tb) sb.strides[0] = 1, sb.strides[1] = k;
-  void *pa = inc_alloc((size_t)(m * k * 4)), *pb = inc_alloc((size_t)(k * n * 4)), *pc = inc_alloc((size_t)(m * n * 4));
-  for (int64_t i = 0; i < m * k; i++) inc_store(pa, dtype, i / k * sa.strides[0] + i % k * sa.strides[1], a[i]);
-  for (int64_t i = 0; i < k * n; i++) inc_store(pb, dtype, i / n * sb.strides[0] + i % n * sb.strides[1], b[i]);
+  void *pa = inc_alloc((size_t)(m * k * 4)), *pb = inc_alloc((size_t)(k * n * 4)),
+       *pc = inc_alloc((size_t)(m * n * 4));
+  for (int64_t i = 0; i < m * k; i++)
+    inc_store(pa, dtype, i / k * sa.strides[0] + i % k * sa.strides[1], a[i]);
+  for (int64_t i = 0; i < k * n; i++)
+    inc_store(pb, dtype, i / n * sb.strides[0] + i % n * sb.strides[1], b[i]);
   dnn_matmul mm;
   CHECK_EQ(dnn_matmul_init(&mm, &sa, &sb, NULL, &sc), INC_OK);
+  CHECK_EQ(dnn_matmul_build(&mm), INC_OK);
   void *ws = inc_alloc(mm.workspace + 64);
   CHECK_EQ(dnn_matmul_run(&mm, pa, pb, NULL, pc, ws), INC_OK);
   double bad = 0;
