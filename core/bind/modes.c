@@ -87,6 +87,16 @@ static int m_clock(lua_State *L) {
   return lua_pushnumber(L, (double)t.tv_sec + (double)t.tv_nsec * 1e-9), 1;
 }
 
+/* devices() -> {{name = 'cpu', cores =}}: what can compute here. */
+static int m_devices(lua_State *L) {
+  lua_createtable(L, 1, 0);
+  lua_createtable(L, 0, 2);
+  lua_pushliteral(L, "cpu"), lua_setfield(L, -2, "name");
+  lua_pushinteger(L, inc_compute_threads()), lua_setfield(L, -2, "cores");
+  lua_rawseti(L, -2, 1);
+  return 1;
+}
+
 static int m_tracing(lua_State *L) { return lua_pushboolean(L, inc_tracing() != NULL), 1; }
 static int m_scope_push(lua_State *L) { return inc_scope_push(luaL_checkstring(L, 1)), 0; }
 static int m_scope_pop(lua_State *L) { return (void)L, inc_scope_pop(), 0; }
@@ -146,6 +156,7 @@ void inc_bind_modes(lua_State *L) {
                                        {"precision", m_precision},
                                        {"force_reference", m_force_reference},
                                        {"threads", m_threads},
+                                       {"devices", m_devices},
                                        {"clock", m_clock},
                                        {"tracing", m_tracing},
                                        {"scope_push", m_scope_push},
