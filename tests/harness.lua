@@ -245,6 +245,7 @@ local function run_spec(folder, spec, options, count)
     return
   end
   collect()
+  if inc and inc.seed then inc.seed() end -- makes the generator's own tensor, which stays
   local before, mine = live(), specs
   for _, t in ipairs(mine) do
     if wanted(options.words, spec, t.name) and not (t.slow and options.fast) then
@@ -257,6 +258,7 @@ end
 
 --- Runs every spec of `folder`; true when nothing failed.
 function M.main(folder, options)
+  if inc and inc.core then inc.core.rng() end -- made at first use and then kept
   local list = io.popen('LC_ALL=C ls ' .. quote(folder))
   local count = {passed = 0, failed = 0, skipped = 0}
   for file in list:lines() do

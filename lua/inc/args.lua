@@ -5,11 +5,13 @@
 --
 --   args.spec('nn.Conv2d', 'out_channels:int; kernel_size:int[2], stride:int[2]=1, bias:bool=true')
 --
--- Names before the semicolon may also be given by position. `?` marks what may be absent, `=` a default,
--- `...` (last of the positional ones) takes all that is left. The result is a fresh table with a value for
+-- Names before the semicolon may also be given by position. `?` marks what may be absent, `=` a default
+-- (a list is written {0.9 0.999}), `...` (last of the positional ones) takes all that is left. The result is a fresh table with a value for
 -- each name, so that a layer never sees the caller's table. Errors carry the position of the first line
 -- outside this library, because the line that matters is the user's. Rejected: a table of rows for each call
 -- (three times the text), and passing the user's table through (a typo then means "the default").
+
+local core = require 'inc.core'
 
 local args = {}
 
@@ -73,10 +75,7 @@ end
 -- -- values -------------------------------------------------------------------------------------------------
 
 --- Is it a tensor?
-function args.is_tensor(v)
-  local meta = type(v) == 'userdata' and getmetatable(v)
-  return meta and meta.__name == 'inc.tensor' or false
-end
+args.is_tensor = core.is_tensor
 
 --- Is it a layer or net?
 function args.is_module(v)
@@ -145,7 +144,11 @@ Spec.__index = Spec
 local function parse_default(text)
   if text == nil then return nil end
   if text == 'true' or text == 'false' then return text == 'true' end
-  return tonumber(text) or text
+  local list = text:match '^{(.*)}$'
+  if not list then return tonumber(text) or text end
+  local numbers = {}
+  for word in list:gmatch '%S+' do numbers[#numbers + 1] = tonumber(word) end
+  return numbers
 end
 
 local function parse_item(item, positional)

@@ -9,8 +9,11 @@
 local core = require 'inc.core'
 
 local inc = {}
-for name, value in pairs(core) do inc[name] = value end
+for _, part in ipairs{core, (require 'inc.tensor')} do
+  for name, value in pairs(part) do inc[name] = value end
+end
 for name, value in pairs(require 'inc.tensor') do inc[name] = value end
+inc.core = core -- hidden ops and switches, for layers and tests
 
 --- Where the program's files lie: lua/, models/ and scripts/ are below it.
 inc.root = debug.getinfo(1, 'S').source:match '^@(.*)lua/inc/init%.lua$' or ''

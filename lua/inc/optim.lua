@@ -42,8 +42,8 @@ end
 
 --- Stochastic gradient descent: m = momentum * m + g; p -= lr * m, with nesterov lr * (g + momentum * m).
 -- @param lr learning rate
--- @param weight_decay times the weight is added to its gradient. In a net it leaves out biases, norm layers
---   and all else with one dim; decay_norms = true takes them in, as PyTorch does
+-- @param weight_decay times the weight is added to its gradient; biases and norm layers of a net are left out
+-- @param decay_norms true takes them in, as PyTorch does
 -- @param clip_norm gradients are scaled down when their common norm is larger
 -- @param groups {{'^fc', lr_scale = 10, weight_decay = 0}, ...}; the first Lua pattern that fits counts
 -- > optim.sgd{lr = 0.1, momentum = 0.9, nesterov = true}

@@ -7,6 +7,7 @@
 
 local core = require 'inc.core'
 local args = require 'inc.args'
+local base = require 'inc.nn.module'
 
 local weights = {}
 
@@ -97,6 +98,8 @@ local function size_waiting_layers(net, file)
   end
 end
 
+local function shape_text(tensor) return '[' .. table.concat(tensor:shape(), ', ') .. ']' end
+
 local function plan_loading(net, file, fresh)
   local report = setmetatable({loaded = {}, skipped = {}, created = {}, path = file.path}, Report)
   local copies, used = {}, {}
@@ -111,8 +114,8 @@ local function plan_loading(net, file, fresh)
     elseif fits(name, fresh) then
       table.insert(report.created, name)
     elseif given then
-      args.fail('load: %s: %s: expected shape %s, got %s', file.path, name, args.show(tensor:shape()),
-        args.show(given:shape()))
+      args.fail('load: %s: %s: expected shape %s, got %s', file.path, name, shape_text(tensor),
+        shape_text(given))
     else
       args.fail('load: %s: %s: the net has it, the file does not', file.path, name)
     end
@@ -120,6 +123,7 @@ local function plan_loading(net, file, fresh)
   for _, name in ipairs(file.names) do
     if not used[name] and not name:find 'num_batches_tracked$' then table.insert(report.skipped, name) end
   end
+  if #copies == 0 then args.fail('load: %s: no tensor of this net is in it', file.path) end
   return report, copies
 end
 
@@ -136,8 +140,12 @@ function weights.load_into(net, path, options)
   local file = o.file or weights.read(path)
   file.path = path
   size_waiting_layers(net, file)
-  local report, copies = plan_loading(net, file, o.fresh or {})
-  if #copies == 0 then args.fail('load: %s: no tensor of this net is in it', path) end
+  local blank = base.expecting(file.tensors, function() net:state() end)
+  local ok, report, copies = pcall(plan_loading, net, file, o.fresh or {})
+  if not ok then
+    for module in pairs(blank) do module:build_parameters() end
+    error(report, 0)
+  end
   core.no_grad(function()
     for _, pair in ipairs(copies) do pair[1]:copy_(pair[2]) end
   end)

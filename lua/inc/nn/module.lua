@@ -94,6 +94,7 @@ local function assign(self, key, value)
   else
     forget(self, key)
     self._plain[key] = value
+    if tensor then return end -- a forward may keep a value to be looked at; that changes nothing
   end
   rawset(self, 'edits', self.edits + 1)
 end
@@ -126,7 +127,7 @@ local function run(self, x, ...)
 end
 
 local function call(self, x, ...)
-  if core.tracing() then core.trace_note(self) end
+  if core.tracing() and core.trace_note then core.trace_note(self) end
   local preprocess = rawget(self, '_plain').preprocess
   if preprocess and args.is_tensor(x) and x:dtype() == 'u8' then x = preprocess:apply(x) end
   local name = rawget(self, '_name')
@@ -165,13 +166,34 @@ function Module:reserve(...) reserve(self, self._params, ...) end
 --- (for layers) Name the buffers that build_parameters will make.
 function Module:reserve_buffer(...) reserve(self, self._buffers, ...) end
 
+local loading -- while a file is being loaded: {tensors by name, the set of layers that wait for them}
+
+--- (for loading) Run f; reserved tensors made meanwhile that `tensors` has by name stay zero, because the
+-- caller is about to write them, and drawing start values takes longer than reading a file.
+-- @return the set of layers that were left so; build_parameters() gives them their start values after all
+function base.expecting(tensors, f)
+  local layers = {}
+  loading = {tensors = tensors, layers = layers}
+  local _ <close> = setmetatable({}, {__close = function() loading = nil end})
+  f()
+  return layers
+end
+
+local function first_value(self, name, shape, init)
+  local given = loading and loading.tensors[name]
+  if not given or table.concat(given:shape(), ' ') ~= table.concat(shape, ' ') then
+    return init:make(shape, self._seed, name)
+  end
+  loading.layers[self] = true
+  return core.zeros(shape)
+end
+
 --- (for layers) Make a reserved tensor, or set it back to its start values when it is there already.
 -- @param init one of nn.init
 function Module:create(key, shape, init)
-  if self._tensor[key] then
-    return init:fill(self._tensor[key], self._seed, self:full_name(key))
-  end
-  local tensor = init:make(shape, self._seed, self:full_name(key))
+  local name = self:full_name(key)
+  if self._tensor[key] then return init:fill(self._tensor[key], self._seed, name) end
+  local tensor = first_value(self, name, shape, init)
   if position(self._params, key) then tensor:requires_grad_(not self._frozen[key]) end
   self._tensor[key] = tensor
 end

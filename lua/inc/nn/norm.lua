@@ -17,7 +17,7 @@ local base = require 'inc.nn.module'
 local BatchNorm2d = base.class('nn.BatchNorm2d',
   'num_features:int?; eps:number=1e-5, momentum:number=0.1, affine:bool=true')
 
-BatchNorm2d.keeps_f32 = true
+BatchNorm2d.is_norm = true
 
 function BatchNorm2d:setup(o)
   self.num_features = o.num_features

@@ -12,8 +12,8 @@ local Preprocess = {}
 Preprocess.__index = Preprocess
 
 local spec = args.spec('nn.preprocess',
-  'size:int=299; crop:number=0.875, filter:enum(bilinear|bicubic|area|nearest)=bilinear, range:numbers?, ' ..
-  'mean:numbers?, std:numbers?')
+  'size:int=299; crop:number=0.875, filter:enum(bilinear|bicubic|area|nearest)=bilinear, ' ..
+  'range:numbers={0 1}, mean:numbers={0 0 0}, std:numbers={1 1 1}')
 
 local preprocess = {}
 
@@ -24,9 +24,7 @@ local preprocess = {}
 -- @param range {lo, hi}, {0, 1} when left out
 -- @param mean, std a number for each channel
 function preprocess.new(given)
-  local self = spec(given)
-  self.range, self.mean, self.std = self.range or {0, 1}, self.mean or {0, 0, 0}, self.std or {1, 1, 1}
-  return setmetatable(self, Preprocess)
+  return setmetatable(spec(given), Preprocess)
 end
 
 function Preprocess:__tostring() return spec:describe(self) end

@@ -110,7 +110,7 @@ function Module:to(dtype)
   local half = dtype == 'bf16' or dtype == 'f16'
   for _, entry in ipairs(self:state()) do
     local tensor, owner = entry[2], entry.owner
-    if tensor:dtype() ~= dtype and tensor:dtype():find 'f' and not (half and owner.keeps_f32) then
+    if tensor:dtype() ~= dtype and tensor:dtype():find 'f' and not (half and owner.is_norm) then
       local cast = tensor:detach():cast(dtype)
       if entry.kind == 'parameter' then cast:requires_grad_(tensor.requires_grad) end
       owner._tensor[entry.key] = cast

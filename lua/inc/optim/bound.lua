@@ -25,15 +25,16 @@ local function named_parameters(net)
 end
 
 -- What the groups and the rule about norms say of one parameter.
-local function settings(options, in_net, name, tensor)
-  local decay, scale = options.weight_decay, 1
-  if in_net and not options.decay_norms and tensor:dim() <= 1 then decay = 0 end
+local function settings(options, entry)
+  local name, decay = entry[1], options.weight_decay
+  local spared = entry.owner and (entry.owner.is_norm or entry.key == 'bias')
+  if spared and not options.decay_norms then decay = 0 end
   for _, group in ipairs(options.groups or {}) do
     if name:find(group.pattern) then
       return group.weight_decay or decay, group.lr_scale, group
     end
   end
-  return decay, scale
+  return decay, 1
 end
 
 local function check_groups_used(self, used)
@@ -62,9 +63,9 @@ function Bound.new(description, net)
     description = description, options = options, items = {},
     lr = core.tensor(options.lr), step_count = core.tensor(0), slot_names = description.kind.slots(options),
   }, Bound)
-  local used, in_net = {}, args.is_module(net)
+  local used = {}
   for i, entry in ipairs(named_parameters(net)) do
-    local decay, scale, group = settings(options, in_net, entry[1], entry[2])
+    local decay, scale, group = settings(options, entry)
     if group then used[group] = true end
     local item = {name = entry[1], tensor = entry[2], weight_decay = decay, lr_scale = scale}
     if item.tensor.requires_grad then make_slots(self, item) end
@@ -100,7 +101,7 @@ local function update_all(self)
   for _, item in ipairs(self.items) do
     if item.tensor.grad then ready[#ready + 1] = item end
   end
-  if kind.counts then self.step_count:add_(1) end
+  self.step_count:add_(1)
   local scale = self.options.clip_norm and #ready > 0 and clip_scale(self.options.clip_norm, ready) or nil
   local rate = scaled_rates(self)
   for _, item in ipairs(ready) do

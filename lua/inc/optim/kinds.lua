@@ -4,7 +4,6 @@
 -- slots      ordered names of its state, PyTorch's where PyTorch has the slot
 -- start      start(options, slot): the first value of a slot, 0 when left out
 -- update     emits the op for one parameter: update(p, g, slots, lr, step, scale, o, weight_decay)
--- counts     it needs the number of the step
 --
 -- The formulas themselves are ops in C (sgd_, rmsprop_, adam_), which the planner joins into one
 -- multi-tensor update.
@@ -45,11 +44,9 @@ kinds.rmsprop = {
 
 local function adam(decoupled, weight_decay)
   return {
-    signature = 'lr:number=1e-3, betas:numbers?, eps:number=1e-8',
+    signature = 'lr:number=1e-3, betas:numbers={0.9 0.999}, eps:number=1e-8',
     weight_decay = weight_decay,
-    counts = true,
     check = function(o)
-      o.betas = o.betas or {0.9, 0.999}
       if #o.betas ~= 2 then args.fail('optim.adam: betas: expected two numbers, got %d', #o.betas) end
     end,
     slots = function() return {'exp_avg', 'exp_avg_sq'} end,
