@@ -85,8 +85,8 @@ static void give(int *fd, const char **p, size_t *left) {
 }
 
 /* Feed and read until the child closed both outputs or time is over; returns 0 in the latter case.  Errors
-*are
-** kept up to the size of `err`, which is plenty for a sentence. */
+ *are
+ ** kept up to the size of `err`, which is plenty for a sentence. */
 static int talk(child *c, const char *in, size_t left, double limit, luaL_Buffer *out, char *err,
                 size_t cap) {
   double end = now() + limit;

@@ -34,7 +34,9 @@ check('survives kill -9, and two sessions share the file', function()
   term.sh('kill -9 ' .. pid)
   t:wait '[left with 137]'
   local text = term.sh 'cat killed/incsh/history'.out
-  for _, line in ipairs {'from_t = 1', 'from_u = 2', 'while true do end'} do term.contains(text, line .. '\n') end
+  for _, line in ipairs {'from_t = 1', 'from_u = 2', 'while true do end'} do
+    term.contains(text, line .. '\n')
+  end
 end)
 
 check('a torn last line is skipped and spoils nothing', function()

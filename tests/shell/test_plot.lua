@@ -34,7 +34,8 @@ end)
 
 check('text of the user never becomes a command', function()
   need_gnuplot()
-  local evil = [["a'; system('touch pwned'); '", "`touch pwned`", "$(touch pwned)", '\nsystem("touch pwned")\n']]
+  local evil = [["a'; system('touch pwned'); '", "`touch pwned`", "$(touch pwned)",
+    '\nsystem("touch pwned")\n']]
   term.write('evil.lua', 'for _, s in ipairs{' .. evil .. [[} do
     inc.plot{{name = s, y = {1, 2}}, title = s, xlabel = s, ylabel = s}
     inc.plot{{name = s, y = {1, 2}}, title = s, file = s:gsub('/', '_') .. '.png'}

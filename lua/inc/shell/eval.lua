@@ -219,11 +219,8 @@ end
 -- -- running ----------------------------------------------------------------------------------------------
 
 local function detached(value)
-  if type(value) ~= 'userdata' then return value end
-  local index = (debug.getmetatable(value) or {}).__index
-  local detach = type(index) == 'table' and rawget(index, 'detach')
-  if not detach then return value end
-  local ok, plain = pcall(detach, value)
+  if type(value) ~= 'userdata' or not require 'inc.args'.is_tensor(value) or value.is_leaf then return value end
+  local ok, plain = pcall(value.detach, value)
   return ok and plain or value
 end
 
