@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "bind/bind.h"
 #include "exec/emit.h"
+#include "exec/init.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -128,46 +129,19 @@ static int random_fill(lua_State *L, const char *fn, bool normal) {
 static int c_randn(lua_State *L) { return random_fill(L, "randn", true); }
 static int c_rand(lua_State *L) { return random_fill(L, "rand", false); }
 
-/* inc.core.init_normal(t, seed, name, std, truncated): normal numbers from (seed, name), redrawn beyond two
-** standard deviations when truncated.  The k-th element reads its own stream, so order does not matter. */
+/* inc.core.init_normal(t, seed, name, std, truncated) and init_uniform(t, seed, name, bound): exec/init.h. */
 static int c_init_normal(lua_State *L) {
   inc_tensor *t = inc_lua_check_tensor(L, 1, "init_normal", "t");
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 2);
-  size_t len;
-  const char *name = luaL_checklstring(L, 3, &len);
-  double std = luaL_checknumber(L, 4);
-  bool truncated = lua_toboolean(L, 5);
-  uint64_t h = inc_hash64(name, len, 0);
-  inc_rng r = inc_rng_at(seed, INC_RNG_INIT, (uint32_t)h, (uint32_t)(h >> 32));
-  float pair[2];
-  int left = 0;
-  for (int64_t i = 0, n = inc_spec_numel(&t->spec); i < n;) {
-    if (!left) {
-      uint32_t w0 = inc_rng_u32(&r), w1 = inc_rng_u32(&r);
-      inc_rng_normal2(w0, w1, pair);
-      left = 2;
-    }
-    float v = pair[--left];
-    if (truncated && fabsf(v) > 2) continue;
-    inc_store(inc_tensor_data(t), t->spec.dtype, i++, v * std);
-  }
-  inc_tensor_touched(t);
+  inc_lua_check(L, inc_init_normal(t, seed, luaL_checkstring(L, 3), luaL_checknumber(L, 4), lua_toboolean(L, 5)));
   lua_settop(L, 1);
   return 1;
 }
 
-/* inc.core.init_uniform(t, seed, name, bound): uniform in [-bound, bound). */
 static int c_init_uniform(lua_State *L) {
   inc_tensor *t = inc_lua_check_tensor(L, 1, "init_uniform", "t");
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 2);
-  size_t len;
-  const char *name = luaL_checklstring(L, 3, &len);
-  double bound = luaL_checknumber(L, 4);
-  uint64_t h = inc_hash64(name, len, 0);
-  inc_rng r = inc_rng_at(seed, INC_RNG_INIT, (uint32_t)h, (uint32_t)(h >> 32));
-  for (int64_t i = 0, n = inc_spec_numel(&t->spec); i < n; i++)
-    inc_store(inc_tensor_data(t), t->spec.dtype, i, inc_rng_uniform(&r, -bound, bound));
-  inc_tensor_touched(t);
+  inc_lua_check(L, inc_init_uniform(t, seed, luaL_checkstring(L, 3), luaL_checknumber(L, 4)));
   lua_settop(L, 1);
   return 1;
 }
