@@ -6,6 +6,7 @@
 */
 #include "base/mem.h"
 #include "bind/bind.h"
+#include "bind/files.h"
 #include "run/file.h"
 #include "run/safetensors.h"
 #include "run/text.h"
@@ -294,4 +295,5 @@ void inc_bind_files(lua_State *L) {
   make_mt(L, JSON_MT, drop_json);
   make_mt(L, TEXT_MT, drop_text);
   luaL_setfuncs(L, list, 0);
+  inc_bind_paths(L);
 }
