@@ -192,6 +192,7 @@ typedef struct inc_loader_stats {             /* nanoseconds, summed over worker
 
 typedef struct inc_loader inc_loader;
 int inc_loader_new(const inc_loader_opts *o, inc_loader **out);
+int inc_loader_size(const inc_loader *l);        /* side of its pictures */
 int64_t inc_loader_batches(const inc_loader *l); /* batches in one epoch */
 /* Blocks until the next batch is whole.  It stays valid until released; hold at most slots - 1. */
 int inc_loader_next(inc_loader *l, inc_batch *b);

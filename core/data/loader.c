@@ -335,6 +335,7 @@ void inc_loader_free(inc_loader *l) {
 
 /* -- The consumer ------------------------------------------------------------------- */
 
+int inc_loader_size(const inc_loader *l) { return l->o.transform.size; }
 int64_t inc_loader_batches(const inc_loader *l) { return l->per_epoch; }
 
 static bool known_bad(const inc_loader *l, int64_t picture) {
