@@ -136,8 +136,8 @@ static int grad_max(inc_grad *g) {
 const inc_op inc_op_adaptive_max_pool2d = {
     .name = "adaptive_max_pool2d",
     .sig = "x:tensor, output_size:int[2] -> y, _index",
-    .doc = "The maximum over windows of x [N, C, H, W] chosen so that the result has height and width "
-           "output_size.\n"
+    .doc = "The maximum over windows of x [N, C, H, W] chosen so that the result has height and "
+           "width output_size.\n"
            "> inc.adaptive_max_pool2d(inc.tensor{{{{1, 2}, {3, 4}}}}, 1):tolist()  --> {{{{4}}}}",
     .save_out = 2,
     .n_out = 2,

@@ -110,9 +110,8 @@ static int grad_train(inc_grad *g) {
 const inc_op inc_op_batch_norm_train = {
     .name = "batch_norm_train",
     .sig = "x:tensor, weight:tensor?, bias:tensor?, eps:float=1e-5, relu:bool=false -> y, mean, var",
-    .doc = "Normalise each channel of x [N, C, ...] by the batch's own mean and variance (biased, returned "
-           "as [C]), "
-           "then scale by weight and shift by bias.",
+    .doc = "Normalise each channel of x [N, C, ...] by the batch's own mean and variance (biased, "
+           "returned as [C]), then scale by weight and shift by bias.",
     .flags = INC_OP_HIDDEN,
     .save_in = 7,
     .save_out = 6,
@@ -144,9 +143,8 @@ const inc_op inc_op_batch_norm_eval = {
     .name = "batch_norm_eval",
     .sig = "x:tensor, weight:tensor?, bias:tensor?, mean:tensor, var:tensor, eps:float=1e-5, relu:bool=false "
            "-> y",
-    .doc = "Normalise each channel of x [N, C, ...] by the given mean and variance [C], then scale by weight "
-           "and "
-           "shift by bias.",
+    .doc = "Normalise each channel of x [N, C, ...] by the given mean and variance [C], then scale "
+           "by weight and shift by bias.",
     .flags = INC_OP_HIDDEN,
     .save_in = 31,
     .infer = infer_eval,
@@ -254,9 +252,8 @@ const inc_op inc_op_bn_running_ = {
     .name = "bn_running_",
     .sig =
         "running_mean:tensor!, running_var:tensor!, mean:tensor, var:tensor, momentum:float=0.1, count:int",
-    .doc = "Move the running statistics [C] towards the batch's by momentum; `count` values per channel make "
-           "the "
-           "variance unbiased.",
+    .doc = "Move the running statistics [C] towards the batch's by momentum; `count` values per "
+           "channel make the variance unbiased.",
     .flags = INC_OP_HIDDEN | INC_OP_MUTATES,
     .infer = infer_running,
     .ref = ref_running,

@@ -137,8 +137,8 @@ static int ref_lerp_(const inc_node *n, void *const *in, void *const *out) {
 const inc_op inc_op_lerp_ = {
     .name = "lerp_",
     .sig = "x:tensor!, end:tensor, weight:tensor",
-    .doc = "x = x + weight * (end - x), in place; weight is one number. An exponential moving average is "
-           "this step.\n"
+    .doc = "x = x + weight * (end - x), in place; weight is one number. An exponential moving "
+           "average is this step.\n"
            "> inc.tensor{0, 2}:lerp_(inc.tensor{4, 4}, 0.5):tolist()  --> {2, 3}",
     .flags = INC_OP_EWISE | INC_OP_MUTATES,
     .infer = infer_lerp_,

@@ -125,11 +125,11 @@ const inc_op inc_op_conv2d = {
     .name = "conv2d",
     .sig = "x:tensor, weight:tensor, bias:tensor?, stride:int[2]=1, padding:int[2]=0, dilation:int[2]=1, "
            "groups:int=1 -> y",
-    .doc = "2-D convolution of x [N, Cin, H, W] with weight [Cout, Cin / groups, KH, KW] plus bias [Cout]: "
-           "y [N, Cout, H', W'] with H' = floor((H + 2 padding - dilation (KH - 1) - 1) / stride) + 1. Keeps "
-           "channels-last. Refuses a kernel larger than the padded picture.\n"
-           "> inc.conv2d(inc.ones(1, 1, 3, 3), inc.ones(1, 1, 2, 2), {stride = 1}):tolist()  "
-           "--> {{{{4, 4}, {4, 4}}}}",
+    .doc = "2-D convolution of x [N, Cin, H, W] with weight [Cout, Cin / groups, KH, KW] plus bias "
+           "[Cout]: y [N, Cout, H', W'] with H' = floor((H + 2 padding - dilation (KH - 1) - 1) / "
+           "stride) + 1. Keeps channels-last. Refuses a kernel larger than the padded picture.\n"
+           "> inc.conv2d(inc.ones(1, 1, 3, 3), inc.ones(1, 1, 2, 2), {stride = 1}):tolist()  --> "
+           "{{{{4, 4}, {4, 4}}}}",
     .flags = INC_OP_AUTOCAST,
     .save_in = 3,
     .infer = infer_conv2d,
@@ -213,7 +213,8 @@ const inc_op inc_op_conv2d_backward_weight = {
     .name = "conv2d_backward_weight",
     .sig = "x:tensor, dy:tensor, kernel_size:int[2], stride:int[2]=1, padding:int[2]=0, dilation:int[2]=1, "
            "groups:int=1 -> dweight",
-    .doc = "The gradient of conv2d for its weight, [Cout, Cin / groups, KH, KW] in f32 (f64 for f64).",
+    .doc = "The gradient of conv2d for its weight, [Cout, Cin / groups, KH, KW] in f32 (f64 for "
+           "f64).",
     .flags = INC_OP_HIDDEN,
     .infer = infer_backward_weight,
     .ref = ref_backward_weight,

@@ -25,10 +25,9 @@ static int grad_contiguous(inc_grad *g) { return inc_g_set(g, 0, g->dout[0]); }
 const inc_op inc_op_contiguous = {
     .name = "contiguous",
     .sig = "x:tensor, memory_format:enum(contiguous|channels_last)=contiguous -> y",
-    .doc =
-        "A copy of x in row-major order, or for [N, C, H, W] in channels-last order (N, H, W, C in memory). "
-        "Shape and values stay.\n"
-        "> inc.tensor{{1, 2}, {3, 4}}:transpose(1, 2):contiguous():view{-1}:tolist()  --> {1, 3, 2, 4}",
+    .doc = "A copy of x in row-major order, or for [N, C, H, W] in channels-last order (N, H, W, C "
+           "in memory). Shape and values stay.\n"
+           "> inc.tensor{{1, 2}, {3, 4}}:transpose(1, 2):contiguous():view{-1}:tolist()  --> {1, 3, 2, 4}",
     .infer = infer_contiguous,
     .grad = grad_contiguous,
     .ref = ref_copy,
@@ -45,9 +44,8 @@ static int grad_cast(inc_grad *g) { return inc_g_set(g, 0, inc_g_cast(g, g->dout
 const inc_op inc_op_cast = {
     .name = "cast",
     .sig = "x:tensor, dtype:dtype -> y",
-    .doc = "A copy of x in another dtype (f32, bf16, f16, f64, u8, i32, i64); floats become integers by "
-           "dropping the "
-           "fraction.\n"
+    .doc = "A copy of x in another dtype (f32, bf16, f16, f64, u8, i32, i64); floats become "
+           "integers by dropping the fraction.\n"
            "> inc.tensor{1.5, -2.5}:cast('i32'):tolist()  --> {1, -2}",
     .flags = INC_OP_EWISE | INC_OP_CHEAP,
     .infer = infer_cast,

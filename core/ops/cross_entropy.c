@@ -76,10 +76,9 @@ static int grad(inc_grad *g) {
 const inc_op inc_op_cross_entropy = {
     .name = "cross_entropy",
     .sig = "x:tensor, target:tensor, label_smoothing:float=0, reduction:enum(mean|sum|none)=mean -> loss",
-    .doc = "The cross-entropy of logits x [N, C] with the integer labels target [N], counted from 1; "
-           "label_smoothing "
-           "spreads that share of the target over all classes. The mean over rows, their sum, or [N] with "
-           "reduction = 'none'. Refuses a label outside 1 to C.\n"
+    .doc = "The cross-entropy of logits x [N, C] with the integer labels target [N], counted from "
+           "1; label_smoothing spreads that share of the target over all classes. The mean over "
+           "rows, their sum, or [N] with reduction = 'none'. Refuses a label outside 1 to C.\n"
            "> inc.cross_entropy(inc.tensor{{30, 0}}, inc.tensor{1, dtype = 'i64'}):item() < 1e-9  --> true",
     .flags = INC_OP_F32,
     .save_in = 3,
@@ -111,8 +110,8 @@ const inc_op inc_op_cross_entropy_backward = {
     .name = "cross_entropy_backward",
     .sig = "dy:tensor, x:tensor, target:tensor, label_smoothing:float=0, reduction:enum(mean|sum|none)=mean "
            "-> dx",
-    .doc = "The gradient of cross_entropy for the logits x: dy times (softmax(x) - q), divided by N for the "
-           "mean.",
+    .doc = "The gradient of cross_entropy for the logits x: dy times (softmax(x) - q), divided by "
+           "N for the mean.",
     .flags = INC_OP_HIDDEN,
     .infer = infer_backward,
     .ref = ref_backward,

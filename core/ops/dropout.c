@@ -41,10 +41,9 @@ static int grad(inc_grad *g) {
 const inc_op inc_op_dropout = {
     .name = "dropout",
     .sig = "x:tensor, rng:tensor, p:float=0.5, stream:int=0 -> y",
-    .doc =
-        "Set each element of x to 0 with probability p and multiply the others by 1 / (1 - p). The same rng "
-        "{seed, step} and stream give the same mask.\n"
-        "> inc.dropout(inc.tensor{1, 2}, inc.tensor{7, 0, dtype = 'i64'}, {p = 0}):tolist()  --> {1, 2}",
+    .doc = "Set each element of x to 0 with probability p and multiply the others by 1 / (1 - p). "
+           "The same rng {seed, step} and stream give the same mask.\n"
+           "> inc.dropout(inc.tensor{1, 2}, inc.tensor{7, 0, dtype = 'i64'}, {p = 0}):tolist()  --> {1, 2}",
     .flags = INC_OP_INPLACE | INC_OP_CHEAP,
     .save_in = 2,
     .infer = infer,

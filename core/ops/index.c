@@ -49,7 +49,8 @@ static int grad_index_select(inc_grad *g) {
 const inc_op inc_op_index_select = {
     .name = "index_select",
     .sig = "x:tensor, index:tensor, dim:dim=1 -> y",
-    .doc = "The places of dim `dim` named by the integer vector `index` (from 1, repeats allowed), copied.\n"
+    .doc = "The places of dim `dim` named by the integer vector `index` (from 1, repeats allowed), "
+           "copied.\n"
            "> inc.index_select(inc.tensor{5, 6, 7}, inc.tensor{3, 1, dtype = 'i64'}):tolist()  --> {7, 5}",
     .save_in = 2,
     .infer = infer_index_select,
@@ -128,11 +129,11 @@ static int grad_gather(inc_grad *g) {
 const inc_op inc_op_gather = {
     .name = "gather",
     .sig = "x:tensor, index:tensor, dim:dim=1 -> y",
-    .doc = "For each element of the integer tensor `index` (from 1), the element of x at that place of dim "
-           "`dim` and "
-           "at its own place in all other dims; the result has the shape of index.\n"
-           "> inc.gather(inc.tensor{{1, 2}, {3, 4}}, inc.tensor{{2}, {1}, dtype = 'i64'}, {dim = 2}):tolist()  --> "
-           "{{2}, {3}}",
+    .doc = "For each element of the integer tensor `index` (from 1), the element of x at that "
+           "place of dim `dim` and at its own place in all other dims; the result has the shape of "
+           "index.\n"
+           "> inc.gather(inc.tensor{{1, 2}, {3, 4}}, inc.tensor{{2}, {1}, dtype = 'i64'}, {dim = "
+           "2}):tolist()  --> {{2}, {3}}",
     .save_in = 2,
     .infer = infer_gather,
     .grad = grad_gather,
@@ -158,7 +159,8 @@ static int ref_gather_backward(const inc_node *n, void *const *in, void *const *
 const inc_op inc_op_gather_backward = {
     .name = "gather_backward",
     .sig = "dy:tensor, index:tensor, shape:ints, dim:dim -> dx",
-    .doc = "Zeros of `shape` with each element of dy added at the place of its index along dim `dim`.",
+    .doc = "Zeros of `shape` with each element of dy added at the place of its index along dim "
+           "`dim`.",
     .flags = INC_OP_HIDDEN,
     .infer = infer_gather_backward,
     .ref = ref_gather_backward,

@@ -111,9 +111,8 @@ static int grad_matmul(inc_grad *g) {
 const inc_op inc_op_matmul = {
     .name = "matmul",
     .sig = "a:tensor, b:tensor -> y",
-    .doc = "The matrix product of a [..., M, K] and b [..., K, N]; batch dims broadcast, a vector counts as "
-           "a row of a "
-           "or a column of b.\n"
+    .doc = "The matrix product of a [..., M, K] and b [..., K, N]; batch dims broadcast, a vector "
+           "counts as a row of a or a column of b.\n"
            "> inc.matmul(inc.tensor{{1, 2}, {3, 4}}, inc.tensor{1, 1}):tolist()  --> {3, 7}",
     .flags = INC_OP_AUTOCAST,
     .save_in = 3,
@@ -179,8 +178,8 @@ const inc_op inc_op_linear = {
     .name = "linear",
     .sig = "x:tensor, weight:tensor, bias:tensor? -> y",
     .doc = "x [..., In] times the transpose of weight [Out, In], plus bias [Out]: y [..., Out].\n"
-           "> inc.linear(inc.tensor{1, 2}, inc.tensor{{1, 1}, {0, 1}}, inc.tensor{10, 20}):tolist()  --> "
-           "{13, 22}",
+           "> inc.linear(inc.tensor{1, 2}, inc.tensor{{1, 1}, {0, 1}}, inc.tensor{10, "
+           "20}):tolist()  --> {13, 22}",
     .flags = INC_OP_AUTOCAST,
     .save_in = 3,
     .infer = infer_linear,

@@ -27,9 +27,10 @@ static int ref(const inc_node *n, void *const *in, void *const *out) {
 const inc_op inc_op_normalize = {
     .name = "normalize",
     .sig = "x:tensor, scale:tensor, shift:tensor, dtype:dtype=f32 -> y",
-    .doc = "x [N, C, H, W] (bytes, usually) times scale [C] plus shift [C], as dtype; keeps channels-last.\n"
-           "> inc.normalize(inc.tensor{{{{0, 255}}}, dtype = 'u8'}, inc.tensor{2}, inc.tensor{-1}):tolist()  "
-           "--> {{{{-1, 509}}}}",
+    .doc = "x [N, C, H, W] (bytes, usually) times scale [C] plus shift [C], as dtype; keeps "
+           "channels-last.\n"
+           "> inc.normalize(inc.tensor{{{{0, 255}}}, dtype = 'u8'}, inc.tensor{2}, "
+           "inc.tensor{-1}):tolist()  --> {{{{-1, 509}}}}",
     .infer = infer,
     .ref = ref,
 };

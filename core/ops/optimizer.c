@@ -62,9 +62,8 @@ const inc_op inc_op_sgd_ = {
     .sig =
         "p:tensor!, g:tensor, m:tensor!?, lr:tensor, gscale:tensor?, momentum:float=0, weight_decay:float=0, "
         "nesterov:bool=false",
-    .doc = "One step of gradient descent on p: m = momentum m + g + weight_decay p; p = p - lr m (with "
-           "nesterov, "
-           "p - lr (g + momentum m)). m starts as zeros.",
+    .doc = "One step of gradient descent on p: m = momentum m + g + weight_decay p; p = p - lr m "
+           "(with nesterov, p - lr (g + momentum m)). m starts as zeros.",
     .flags = INC_OP_HIDDEN | INC_OP_MUTATES,
     .infer = infer_sgd,
     .ref = ref_sgd,
@@ -100,9 +99,9 @@ const inc_op inc_op_rmsprop_ = {
     .sig = "p:tensor!, g:tensor, v:tensor!, m:tensor!?, lr:tensor, gscale:tensor?, alpha:float=0.99, "
            "eps:float=1e-8, "
            "weight_decay:float=0, momentum:float=0, eps_inside:bool=false",
-    .doc = "One step of RMSProp on p: v = alpha v + (1 - alpha) g^2; m = momentum m + g / (sqrt(v) + eps); "
-           "p = p - lr m. With eps_inside, as TensorFlow has it: m = momentum m + lr g / sqrt(v + eps); p = "
-           "p - m.",
+    .doc = "One step of RMSProp on p: v = alpha v + (1 - alpha) g^2; m = momentum m + g / (sqrt(v) "
+           "+ eps); p = p - lr m. With eps_inside, as TensorFlow has it: m = momentum m + lr g / "
+           "sqrt(v + eps); p = p - m.",
     .flags = INC_OP_HIDDEN | INC_OP_MUTATES,
     .infer = infer_rmsprop,
     .ref = ref_rmsprop,
@@ -134,9 +133,9 @@ const inc_op inc_op_adam_ = {
     .sig =
         "p:tensor!, g:tensor, m:tensor!, v:tensor!, lr:tensor, step:tensor, gscale:tensor?, beta1:float=0.9, "
         "beta2:float=0.999, eps:float=1e-8, weight_decay:float=0, decoupled:bool=false",
-    .doc = "One step of Adam on p with the averages m of g and v of g^2, corrected for their start at zero; "
-           "`step` "
-           "counts from 1. decoupled takes weight decay off p directly, which is AdamW.",
+    .doc = "One step of Adam on p with the averages m of g and v of g^2, corrected for their start "
+           "at zero; `step` counts from 1. decoupled takes weight decay off p directly, which is "
+           "AdamW.",
     .flags = INC_OP_HIDDEN | INC_OP_MUTATES,
     .infer = infer_adam,
     .ref = ref_adam,

@@ -121,9 +121,9 @@ const inc_op inc_op_max_pool2d = {
     .name = "max_pool2d",
     .sig =
         "x:tensor, kernel_size:int[2], stride:int[2]?, padding:int[2]=0, ceil_mode:bool=false -> y, _index",
-    .doc = "The maximum over windows of x [N, C, H, W]; stride is the kernel size if not given, padding "
-           "counts as "
-           "-inf, ceil_mode rounds the size of the result up. Refuses padding above half a kernel.\n"
+    .doc = "The maximum over windows of x [N, C, H, W]; stride is the kernel size if not given, "
+           "padding counts as -inf, ceil_mode rounds the size of the result up. Refuses padding "
+           "above half a kernel.\n"
            "> inc.max_pool2d(inc.tensor{{{{1, 2}, {3, 4}}}}, 2):tolist()  --> {{{{4}}}}",
     .save_out = 2,
     .n_out = 2,
@@ -209,9 +209,8 @@ const inc_op inc_op_avg_pool2d = {
     .name = "avg_pool2d",
     .sig = "x:tensor, kernel_size:int[2], stride:int[2]?, padding:int[2]=0, ceil_mode:bool=false, "
            "count_include_pad:bool=true -> y",
-    .doc = "The mean over windows of x [N, C, H, W]; stride is the kernel size if not given. Padding counts "
-           "as zeros "
-           "in the mean unless count_include_pad is false.\n"
+    .doc = "The mean over windows of x [N, C, H, W]; stride is the kernel size if not given. "
+           "Padding counts as zeros in the mean unless count_include_pad is false.\n"
            "> inc.avg_pool2d(inc.tensor{{{{1, 2}, {3, 4}}}}, 2):tolist()  --> {{{{2.5}}}}",
     .infer = infer_avg,
     .grad = grad_avg,

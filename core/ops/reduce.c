@@ -227,9 +227,8 @@ static int infer_mean(inc_node *n) { return infer_over(n, (int)inc_int(n, 1), me
 const inc_op inc_op_sum = {
     .name = "sum",
     .sig = "x:tensor, dim:dims?, keepdim:bool=false, dtype:dtype? -> y",
-    .doc = "The sum over the dims `dim`, or over all; keepdim leaves them in with size 1. Integers give i64 "
-           "unless "
-           "`dtype` says otherwise.\n"
+    .doc = "The sum over the dims `dim`, or over all; keepdim leaves them in with size 1. Integers "
+           "give i64 unless `dtype` says otherwise.\n"
            "> inc.tensor{{1, 2}, {3, 4}}:sum(1):tolist()  --> {4, 6}",
     .infer = infer_sum,
     .grad = grad_sum,
@@ -239,7 +238,8 @@ const inc_op inc_op_sum = {
 const inc_op inc_op_mean = {
     .name = "mean",
     .sig = "x:tensor, dim:dims?, keepdim:bool=false, dtype:dtype? -> y",
-    .doc = "The mean over the dims `dim`, or over all. Integers give f32; of no elements it is nan.\n"
+    .doc = "The mean over the dims `dim`, or over all. Integers give f32; of no elements it is "
+           "nan.\n"
            "> inc.tensor{{1, 2}, {3, 4}}:mean():item()  --> 2.5",
     .infer = infer_mean,
     .grad = grad_mean,
@@ -249,7 +249,8 @@ const inc_op inc_op_mean = {
 const inc_op inc_op_prod = {
     .name = "prod",
     .sig = "x:tensor, dim:dims?, keepdim:bool=false, dtype:dtype? -> y",
-    .doc = "The product over the dims `dim`, or over all. Integers give i64 unless `dtype` says otherwise.\n"
+    .doc = "The product over the dims `dim`, or over all. Integers give i64 unless `dtype` says "
+           "otherwise.\n"
            "> inc.tensor{2, 3, 4}:prod():item()  --> 24",
     .save_in = 1,
     .infer = infer_sum,
@@ -308,10 +309,9 @@ static int infer_extreme(inc_node *n) {
 const inc_op inc_op_max = {
     .name = "max",
     .sig = "x:tensor, dim:dims?, keepdim:bool=false -> y",
-    .doc =
-        "The largest value over the dims `dim`, or over all (argmax gives the place). Equal ones share the "
-        "gradient; nan wins.\n"
-        "> inc.tensor{{1, 5}, {3, 4}}:max(1):tolist()  --> {3, 5}",
+    .doc = "The largest value over the dims `dim`, or over all (argmax gives the place). Equal "
+           "ones share the gradient; nan wins.\n"
+           "> inc.tensor{{1, 5}, {3, 4}}:max(1):tolist()  --> {3, 5}",
     .save_in = 1,
     .save_out = 1,
     .infer = infer_extreme,
@@ -322,10 +322,9 @@ const inc_op inc_op_max = {
 const inc_op inc_op_min = {
     .name = "min",
     .sig = "x:tensor, dim:dims?, keepdim:bool=false -> y",
-    .doc =
-        "The smallest value over the dims `dim`, or over all (argmin gives the place). Equal ones share the "
-        "gradient; nan wins.\n"
-        "> inc.tensor{{1, 5}, {3, 4}}:min(1):tolist()  --> {1, 4}",
+    .doc = "The smallest value over the dims `dim`, or over all (argmin gives the place). Equal "
+           "ones share the gradient; nan wins.\n"
+           "> inc.tensor{{1, 5}, {3, 4}}:min(1):tolist()  --> {1, 4}",
     .save_in = 1,
     .save_out = 1,
     .infer = infer_extreme,
@@ -342,9 +341,9 @@ static int infer_spread(inc_node *n) {
 const inc_op inc_op_var = {
     .name = "var",
     .sig = "x:tensor, dim:dims?, unbiased:bool=true, keepdim:bool=false -> y",
-    .doc =
-        "The variance over the dims `dim`, or over all: divided by n - 1, or by n when unbiased is false.\n"
-        "> inc.tensor{1, 3}:var():item()  --> 2",
+    .doc = "The variance over the dims `dim`, or over all: divided by n - 1, or by n when unbiased "
+           "is false.\n"
+           "> inc.tensor{1, 3}:var():item()  --> 2",
     .save_in = 1,
     .infer = infer_spread,
     .grad = grad_var,

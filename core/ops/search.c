@@ -66,7 +66,8 @@ static int ref_argmin(const inc_node *n, void *const *in, void *const *out) {
 const inc_op inc_op_argmax = {
     .name = "argmax",
     .sig = "x:tensor, dim:dim?, keepdim:bool=false -> y",
-    .doc = "The place (from 1, i64) of the largest value along dim `dim`, or in x read in row-major order.\n"
+    .doc = "The place (from 1, i64) of the largest value along dim `dim`, or in x read in "
+           "row-major order.\n"
            "> inc.tensor{{1, 5}, {7, 4}}:argmax(2):tolist()  --> {2, 1}",
     .infer = infer_arg,
     .ref = ref_argmax,
@@ -75,7 +76,8 @@ const inc_op inc_op_argmax = {
 const inc_op inc_op_argmin = {
     .name = "argmin",
     .sig = "x:tensor, dim:dim?, keepdim:bool=false -> y",
-    .doc = "The place (from 1, i64) of the smallest value along dim `dim`, or in x read in row-major order.\n"
+    .doc = "The place (from 1, i64) of the smallest value along dim `dim`, or in x read in "
+           "row-major order.\n"
            "> inc.tensor{{1, 5}, {7, 4}}:argmin(2):tolist()  --> {1, 2}",
     .infer = infer_arg,
     .ref = ref_argmin,

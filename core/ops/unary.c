@@ -128,7 +128,8 @@ static int ref_clamp_(const inc_node *n, void *const *in, void *const *out) {
 const inc_op inc_op_relu_ = {
     .name = "relu_",
     .sig = "x:tensor!",
-    .doc = "Replace x by max(x, 0).\n> inc.tensor{-1, 2}:relu_():tolist()  --> {0, 2}",
+    .doc = "Replace x by max(x, 0).\n"
+           "> inc.tensor{-1, 2}:relu_():tolist()  --> {0, 2}",
     .flags = INC_OP_EWISE | INC_OP_MUTATES,
     .infer = inc_infer_inplace,
     .ref = ref_relu_,

@@ -74,9 +74,8 @@ static int infer_view(inc_node *n) {
 const inc_op inc_op_view = {
     .name = "view",
     .sig = "x:tensor, shape:ints -> y",
-    .doc = "The same elements under another shape, sharing memory; one size may be -1 and is then worked "
-           "out. Refuses "
-           "when the layout of x would need a copy (see reshape).\n"
+    .doc = "The same elements under another shape, sharing memory; one size may be -1 and is then "
+           "worked out. Refuses when the layout of x would need a copy (see reshape).\n"
            "> inc.tensor{1, 2, 3, 4}:view{2, -1}:tolist()  --> {{1, 2}, {3, 4}}",
     .flags = INC_OP_VIEW,
     .infer = infer_view,
@@ -135,7 +134,8 @@ static int grad_permute(inc_grad *g) {
 const inc_op inc_op_permute = {
     .name = "permute",
     .sig = "x:tensor, dims:dims -> y",
-    .doc = "The dims of x in another order, sharing memory: dim i of the result is dim dims[i] of x.\n"
+    .doc = "The dims of x in another order, sharing memory: dim i of the result is dim dims[i] of "
+           "x.\n"
            "> inc.tensor{{1, 2, 3}, {4, 5, 6}}:permute{2, 1}:tolist()  --> {{1, 4}, {2, 5}, {3, 6}}",
     .flags = INC_OP_VIEW,
     .infer = infer_permute,
@@ -233,9 +233,9 @@ static int grad_select(inc_grad *g) {
 const inc_op inc_op_select = {
     .name = "select",
     .sig = "x:tensor, dim:dim, index:index -> y",
-    .doc =
-        "One place of dim `dim` (counted from 1, negative from the end); that dim is gone. Shares memory.\n"
-        "> inc.tensor{{1, 2}, {3, 4}}:select(1, 2):tolist()  --> {3, 4}",
+    .doc = "One place of dim `dim` (counted from 1, negative from the end); that dim is gone. "
+           "Shares memory.\n"
+           "> inc.tensor{{1, 2}, {3, 4}}:select(1, 2):tolist()  --> {3, 4}",
     .flags = INC_OP_VIEW,
     .infer = infer_select,
     .grad = grad_select,
@@ -265,7 +265,8 @@ static int grad_expand(inc_grad *g) { return inc_g_set(g, 0, inc_g_sum_to(g, g->
 const inc_op inc_op_expand = {
     .name = "expand",
     .sig = "x:tensor, shape:ints -> y",
-    .doc = "Repeat dims of size 1 (and add dims in front) up to `shape` without copying; -1 keeps a size.\n"
+    .doc = "Repeat dims of size 1 (and add dims in front) up to `shape` without copying; -1 keeps "
+           "a size.\n"
            "> inc.tensor{{1}, {2}}:expand{-1, 3}:tolist()  --> {{1, 1, 1}, {2, 2, 2}}",
     .flags = INC_OP_VIEW,
     .infer = infer_expand,
