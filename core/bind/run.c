@@ -7,8 +7,8 @@
 #include "run/run.h"
 #include "base/interrupt.h"
 #include "base/mem.h"
-#include "bind/data.h"
 #include "bind/bind.h"
+#include "bind/data.h"
 #include "bind/plan.h"
 #include "bind/run.h"
 #include "run/folder.h"
@@ -75,7 +75,7 @@ void inc_lua_read_loader(lua_State *L, int t, inc_images *images, inc_loader_opt
   o->bad_stop = bool_field(L, t, "bad_stop");
   o->train = bool_field(L, t, "train");
   lua_getfield(L, t, "transform");
-  inc_lua_transform(L, lua_gettop(L), "run", &o->transform);
+  inc_lua_read_transform(L, lua_gettop(L), &o->transform);
   lua_pop(L, 1);
 }
 
@@ -204,7 +204,7 @@ static int drop_run(lua_State *L) {
 
 static void read_parts(lua_State *L, int t, inc_parts_opts *p) {
   lua_getfield(L, t, "images");
-  inc_images *images = inc_lua_check_images(L, -1, "run");
+  inc_images *images = inc_lua_check_images(L, -1);
   lua_getfield(L, t, "plan");
   p->step = inc_lua_check_plan(L, -1);
   lua_getfield(L, t, "train");

@@ -1,8 +1,8 @@
 /* score.c -- evaluation for Lua: each picture once, any number of nets and crops, averaged as probabilities. */
 #include "run/score.h"
 #include "base/mem.h"
-#include "bind/data.h"
 #include "bind/bind.h"
+#include "bind/data.h"
 #include "bind/plan.h"
 #include "bind/run.h"
 #include "run/file.h"
@@ -87,7 +87,7 @@ static void put_judgements(lua_State *L, const inc_scores *all) {
 /* core.score(images, {{plan, loader options}, ...}) -> {n =, picture =, label =, loss =, rank =, called =,
 ** confidence =} (lists; all count from 1), bad pictures */
 static int score(lua_State *L) {
-  inc_images *images = inc_lua_check_images(L, 1, "evaluate");
+  inc_images *images = inc_lua_check_images(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   work *w = lua_newuserdatauv(L, sizeof *w, 0);
@@ -139,7 +139,7 @@ static int view_file(lua_State *L) {
   inc_transform t;
   size_t n;
   lua_settop(L, 2);
-  inc_lua_transform(L, 2, "predict", &t);
+  inc_lua_read_transform(L, 2, &t);
   inc_spec s = inc_spec_new(INC_U8, 4, (int64_t[]){1, 3, t.size, t.size});
   inc_spec_channels_last(&s);
   view *v = lua_newuserdatauv(L, sizeof *v, 0);
