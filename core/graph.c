@@ -75,7 +75,10 @@ static int add_outputs(inc_graph *g, int index) {
   for (int k = 0; k < n_in; k++) {
     g->ops[index].version[k] = -1;
     if (!(mutated >> k & 1) || g->ops[index].in[k] < 0) continue;
-    inc_value v = {.spec = g->ops[index].node.in[k], .kind = INC_V_OP, .op = index, .slot = -1 - k,
+    inc_value v = {.spec = g->ops[index].node.in[k],
+                   .kind = INC_V_OP,
+                   .op = index,
+                   .slot = -1 - k,
                    .base = g->ops[index].in[k]};
     INC_TRY(inc_graph_add_value(g, &v, &g->ops[index].version[k]));
   }
@@ -107,8 +110,9 @@ int inc_graph_capture(inc_graph *g, inc_tensor *t, int *value) {
   for (int i = 0; i < g->n_values; i++) {
     const inc_tensor *c = g->values[i].tensor;
     if (!c || c->buf != t->buf) continue;
-    bool same = c == t || (c->offset == t->offset && c->spec.dtype == t->spec.dtype &&
-                           inc_spec_same_shape(&c->spec, &t->spec) && inc_spec_same_strides(&c->spec, &t->spec));
+    bool same =
+        c == t || (c->offset == t->offset && c->spec.dtype == t->spec.dtype &&
+                   inc_spec_same_shape(&c->spec, &t->spec) && inc_spec_same_strides(&c->spec, &t->spec));
     if (same) found = i;
   }
   if (found < 0) {
@@ -119,7 +123,8 @@ int inc_graph_capture(inc_graph *g, inc_tensor *t, int *value) {
   }
   for (int i = g->n_values - 1; i > found; i--) { /* the newest version lives furthest down */
     int b = i;
-    while (b >= 0 && b != found && g->values[b].slot < 0 && g->values[b].kind == INC_V_OP) b = g->values[b].base;
+    while (b >= 0 && b != found && g->values[b].slot < 0 && g->values[b].kind == INC_V_OP)
+      b = g->values[b].base;
     if (b == found) {
       *value = i;
       return INC_OK;

@@ -18,25 +18,25 @@ typedef enum inc_value_kind { INC_V_OP, INC_V_INPUT, INC_V_CAPTURED } inc_value_
 typedef struct inc_value {
   inc_spec spec;
   inc_value_kind kind;
-  int op, slot;         /* INC_V_OP: producer */
-  int input;            /* INC_V_INPUT: which argument */
-  inc_tensor *tensor;   /* INC_V_CAPTURED: owned reference */
-  int base;             /* lives in that value's memory, or -1 */
-  int64_t base_offset;  /* elements from base's first element */
-  bool output;          /* returned by the step */
+  int op, slot;        /* INC_V_OP: producer */
+  int input;           /* INC_V_INPUT: which argument */
+  inc_tensor *tensor;  /* INC_V_CAPTURED: owned reference */
+  int base;            /* lives in that value's memory, or -1 */
+  int64_t base_offset; /* elements from base's first element */
+  bool output;         /* returned by the step */
 } inc_value;
 
 typedef struct inc_gop {
-  inc_node node;        /* in, out, attr owned by the graph */
-  int *in;              /* [node.n_in] value numbers, -1 absent */
-  int *out;             /* [node.n_out] */
-  int *version;         /* [node.n_in] new version of a mutated input, -1 otherwise */
+  inc_node node; /* in, out, attr owned by the graph */
+  int *in;       /* [node.n_in] value numbers, -1 absent */
+  int *out;      /* [node.n_out] */
+  int *version;  /* [node.n_in] new version of a mutated input, -1 otherwise */
   bool dead;
-  bool backward;        /* emitted by a gradient rule */
-  bool commit;          /* writes what outlives the step, or depends on such a write: runs last */
-  const char *where;    /* Lua line, owned by the graph ("" unknown) */
-  const char *scope;    /* layer name, owned by the graph ("" none) */
-  const char *note;     /* what a pass did: "fused batch_norm + relu"; static string */
+  bool backward;     /* emitted by a gradient rule */
+  bool commit;       /* writes what outlives the step, or depends on such a write: runs last */
+  const char *where; /* Lua line, owned by the graph ("" unknown) */
+  const char *scope; /* layer name, owned by the graph ("" none) */
+  const char *note;  /* what a pass did: "fused batch_norm + relu"; static string */
 } inc_gop;
 
 typedef struct inc_graph {
@@ -44,12 +44,15 @@ typedef struct inc_graph {
   int n_values, cap_values, n_ops, cap_ops;
   inc_value *values;
   inc_gop *ops;
-  int *order;           /* [n_order] op numbers as they will run; NULL: program order */
+  int *order; /* [n_order] op numbers as they will run; NULL: program order */
   int n_order;
   int n_outputs;
-  int *outputs;         /* value numbers */
+  int *outputs; /* value numbers */
   int n_inputs;
-  struct inc_string { struct inc_string *next; char text[]; } *strings; /* interned */
+  struct inc_string {
+    struct inc_string *next;
+    char text[];
+  } * strings; /* interned */
 } inc_graph;
 
 int inc_graph_new(inc_graph **out);

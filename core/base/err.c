@@ -42,7 +42,7 @@ char *inc_error_format(const inc_error *e, char *out, unsigned long n) {
 }
 
 const char *inc_error_name(int code) {
-  static const char *const names[] = {"OK",     "EARG", "EMEM", "EIO", "EFORMAT",
+  static const char *const names[] = {"OK",      "EARG",  "EMEM", "EIO",    "EFORMAT",
                                       "EDEVICE", "EINTR", "ENAN", "ESTATE", "ENOTBUILT"};
   return code >= 0 && code < (int)(sizeof names / sizeof *names) ? names[code] : "?";
 }

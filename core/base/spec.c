@@ -7,9 +7,9 @@
 static const struct {
   const char *name, *torch;
   size_t size;
-} dtypes[INC_DTYPES] = {{"none", "", 0},        {"f32", "float32", 4}, {"bf16", "bfloat16", 2},
-                        {"f16", "float16", 2},  {"f64", "float64", 8}, {"u8", "uint8", 1},
-                        {"i32", "int32", 4},    {"i64", "int64", 8}};
+} dtypes[INC_DTYPES] = {{"none", "", 0},       {"f32", "float32", 4}, {"bf16", "bfloat16", 2},
+                        {"f16", "float16", 2}, {"f64", "float64", 8}, {"u8", "uint8", 1},
+                        {"i32", "int32", 4},   {"i64", "int64", 8}};
 
 size_t inc_dtype_size(int d) { return d > 0 && d < INC_DTYPES ? dtypes[d].size : 0; }
 const char *inc_dtype_name(int d) { return d >= 0 && d < INC_DTYPES ? dtypes[d].name : "?"; }
@@ -91,24 +91,26 @@ bool inc_spec_is_channels_last(const inc_spec *s) {
   return inc_spec_same_strides(s, &last);
 }
 
+/* Dims of size above 1, from the fastest to the slowest; returns how many. */
+static int moving_dims(const inc_spec *s, int *dims) {
+  int n = 0;
+  for (int d = 0; d < s->ndim; d++) {
+    if (s->shape[d] == 1) continue;
+    int at = n++;
+    for (; at > 0 && s->strides[dims[at - 1]] > s->strides[d]; at--) dims[at] = dims[at - 1];
+    dims[at] = d;
+  }
+  return n;
+}
+
 bool inc_spec_is_dense(const inc_spec *s) {
-  for (int d = 0; d < s->ndim; d++)
-    if (s->shape[d] > 1 && s->strides[d] == 0) return false;
-  if (inc_spec_span(s) != inc_spec_numel(s)) return false;
-  /* A span equal to the count is dense unless two dims overlap; sort by stride and check the products. */
-  bool used[INC_MAX_DIMS] = {false};
+  int dims[INC_MAX_DIMS];
   int64_t expect = 1;
-  for (int left = s->ndim; left > 0; left--) {
-    int pick = -1;
-    for (int d = 0; d < s->ndim; d++) {
-      if (used[d]) continue;
-      if (s->shape[d] == 1) { pick = d; break; }
-      if (pick < 0 || s->strides[d] < s->strides[pick]) pick = d;
-    }
-    used[pick] = true;
-    if (s->shape[pick] == 1) continue;
-    if (s->strides[pick] != expect) return false;
-    expect *= s->shape[pick];
+  int n = moving_dims(s, dims);
+  if (inc_spec_numel(s) == 0) return true;
+  for (int i = 0; i < n; i++) {
+    if (s->strides[dims[i]] != expect) return false;
+    expect *= s->shape[dims[i]];
   }
   return true;
 }

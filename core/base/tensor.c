@@ -12,9 +12,7 @@ static void (*gnode_release)(inc_gnode *);
 void inc_tensor_on_gnode(void (*release)(inc_gnode *)); /* exec/tape.c: how to let go of a gradient node */
 void inc_tensor_on_gnode(void (*release)(inc_gnode *)) { gnode_release = release; }
 
-inc_live inc_tensor_live(void) {
-  return (inc_live){live_tensors, live_buffers, live_bytes, peak_bytes};
-}
+inc_live inc_tensor_live(void) { return (inc_live){live_tensors, live_buffers, live_bytes, peak_bytes}; }
 
 int inc_buffer_new(size_t bytes, inc_buffer **out) {
   inc_buffer *b = inc_zalloc(sizeof *b);
@@ -151,14 +149,22 @@ uint16_t inc_f32_to_f16(float v) {
 
 double inc_load(const void *data, int dtype, int64_t i) {
   switch (dtype) {
-  case INC_F32: return ((const float *)data)[i];
-  case INC_BF16: return inc_bf16_to_f32(((const uint16_t *)data)[i]);
-  case INC_F16: return inc_f16_to_f32(((const uint16_t *)data)[i]);
-  case INC_F64: return ((const double *)data)[i];
-  case INC_U8: return ((const uint8_t *)data)[i];
-  case INC_I32: return ((const int32_t *)data)[i];
-  case INC_I64: return (double)((const int64_t *)data)[i];
-  default: return 0;
+  case INC_F32:
+    return ((const float *)data)[i];
+  case INC_BF16:
+    return inc_bf16_to_f32(((const uint16_t *)data)[i]);
+  case INC_F16:
+    return inc_f16_to_f32(((const uint16_t *)data)[i]);
+  case INC_F64:
+    return ((const double *)data)[i];
+  case INC_U8:
+    return ((const uint8_t *)data)[i];
+  case INC_I32:
+    return ((const int32_t *)data)[i];
+  case INC_I64:
+    return (double)((const int64_t *)data)[i];
+  default:
+    return 0;
   }
 }
 
@@ -170,13 +176,28 @@ static int64_t to_int(double v, double lo, double hi) {
 
 void inc_store(void *data, int dtype, int64_t i, double v) {
   switch (dtype) {
-  case INC_F32: ((float *)data)[i] = (float)v; break;
-  case INC_BF16: ((uint16_t *)data)[i] = inc_f32_to_bf16((float)v); break;
-  case INC_F16: ((uint16_t *)data)[i] = inc_f32_to_f16((float)v); break;
-  case INC_F64: ((double *)data)[i] = v; break;
-  case INC_U8: ((uint8_t *)data)[i] = (uint8_t)to_int(v, 0, 255); break;
-  case INC_I32: ((int32_t *)data)[i] = (int32_t)to_int(v, INT32_MIN, INT32_MAX); break;
-  case INC_I64: ((int64_t *)data)[i] = to_int(v, -9223372036854775808.0, 9223372036854775807.0); break;
-  default: break;
+  case INC_F32:
+    ((float *)data)[i] = (float)v;
+    break;
+  case INC_BF16:
+    ((uint16_t *)data)[i] = inc_f32_to_bf16((float)v);
+    break;
+  case INC_F16:
+    ((uint16_t *)data)[i] = inc_f32_to_f16((float)v);
+    break;
+  case INC_F64:
+    ((double *)data)[i] = v;
+    break;
+  case INC_U8:
+    ((uint8_t *)data)[i] = (uint8_t)to_int(v, 0, 255);
+    break;
+  case INC_I32:
+    ((int32_t *)data)[i] = (int32_t)to_int(v, INT32_MIN, INT32_MAX);
+    break;
+  case INC_I64:
+    ((int64_t *)data)[i] = to_int(v, -9223372036854775808.0, 9223372036854775807.0);
+    break;
+  default:
+    break;
   }
 }

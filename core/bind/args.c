@@ -18,8 +18,9 @@ int inc_lua_ints(lua_State *L, int idx, const char *op, const char *arg, int64_t
     int ok;
     lua_rawgeti(L, idx, i + 1);
     out[i] = lua_tointegerx(L, -1, &ok);
-    if (!ok) return inc_lua_fail(L, op, INC_EARG, arg, "expected an integer at place %d, got %s", i + 1,
-                                 luaL_tolstring(L, -1, NULL));
+    if (!ok)
+      return inc_lua_fail(L, op, INC_EARG, arg, "expected an integer at place %d, got %s", i + 1,
+                          luaL_tolstring(L, -1, NULL));
     lua_pop(L, 1);
   }
   return n;
@@ -76,7 +77,8 @@ static void read_enum(lua_State *L, const inc_op *op, const inc_param *p, int id
     }
     at += n + (at[n] == '|');
   }
-  inc_lua_fail(L, op->name, INC_EARG, p->name, "expected one of %s, got %s", p->names, luaL_tolstring(L, idx, NULL));
+  inc_lua_fail(L, op->name, INC_EARG, p->name, "expected one of %s, got %s", p->names,
+               luaL_tolstring(L, idx, NULL));
 }
 
 static void read_list(lua_State *L, const inc_op *op, const inc_param *p, int idx, inc_attr *a) {
@@ -99,7 +101,9 @@ void inc_lua_read_attr(lua_State *L, const inc_op *op, const inc_param *p, int i
   memset(a, 0, sizeof *a);
   a->n = 1;
   switch (p->type) {
-  case INC_T_INT: read_int(L, op, p, idx, &a->i[0]); break;
+  case INC_T_INT:
+    read_int(L, op, p, idx, &a->i[0]);
+    break;
   case INC_T_DIM:
   case INC_T_INDEX:
     read_int(L, op, p, idx, &a->i[0]);
@@ -112,12 +116,19 @@ void inc_lua_read_attr(lua_State *L, const inc_op *op, const inc_param *p, int i
     break;
   case INC_T_BOOL:
     if (lua_type(L, idx) != LUA_TBOOLEAN)
-      inc_lua_fail(L, op->name, INC_EARG, p->name, "expected true or false, got %s", luaL_tolstring(L, idx, NULL));
+      inc_lua_fail(L, op->name, INC_EARG, p->name, "expected true or false, got %s",
+                   luaL_tolstring(L, idx, NULL));
     a->i[0] = lua_toboolean(L, idx);
     break;
-  case INC_T_DTYPE: a->i[0] = inc_lua_dtype(L, idx, op->name, p->name); break;
-  case INC_T_ENUM: read_enum(L, op, p, idx, a); break;
-  default: read_list(L, op, p, idx, a); break;
+  case INC_T_DTYPE:
+    a->i[0] = inc_lua_dtype(L, idx, op->name, p->name);
+    break;
+  case INC_T_ENUM:
+    read_enum(L, op, p, idx, a);
+    break;
+  default:
+    read_list(L, op, p, idx, a);
+    break;
   }
 }
 

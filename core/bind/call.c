@@ -25,8 +25,10 @@ static int call_op(lua_State *L) {
     *box[k] = out[k];
     if (!(op->flags & INC_OP_VIEW)) bytes += inc_spec_bytes(&out[k]->spec);
   }
-  if (n_out == 0) lua_pushvalue(L, 1); /* in place: the tensor itself, so that calls chain */
-  else inc_lua_account(L, bytes);
+  if (n_out == 0)
+    lua_pushvalue(L, 1); /* in place: the tensor itself, so that calls chain */
+  else
+    inc_lua_account(L, bytes);
   int shown = inc_op_sig(op)->n_shown; /* results for the gradient rule alone come last and stay here */
   lua_pop(L, n_out - shown);
   return n_out ? shown : 1;

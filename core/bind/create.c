@@ -1,7 +1,8 @@
 /* create.c -- tensors from nothing: tensor, zeros, ones, full, rand, randn, arange, eye, and copies.
 **
 ** One table, as everywhere: inc.zeros{2, 3, dtype = 'f64', requires_grad = true}.  Random ones draw from the
-** default generator (inc.seed), one counter step a call, so a script gives the same numbers every time; inside
+** default generator (inc.seed), one counter step a call, so a script gives the same numbers every time;
+*inside
 ** a plan they are refused, because they would be drawn once and then stay.
 */
 #include "base/rng.h"
@@ -97,7 +98,8 @@ static int c_full(lua_State *L) {
 static void next_call(lua_State *L, const char *fn, uint64_t *seed, uint64_t *step) {
   inc_tensor *rng = NULL;
   if (inc_tracing())
-    inc_lua_fail(L, fn, INC_ESTATE, NULL, "drawn once while tracing and never again: pass it to the plan as an argument");
+    inc_lua_fail(L, fn, INC_ESTATE, NULL,
+                 "drawn once while tracing and never again: pass it to the plan as an argument");
   inc_lua_check(L, inc_rng_tensor(&rng));
   int64_t *s = inc_tensor_data(rng);
   *seed = (uint64_t)s[0];
@@ -107,7 +109,8 @@ static void next_call(lua_State *L, const char *fn, uint64_t *seed, uint64_t *st
 static int random_fill(lua_State *L, const char *fn, bool normal) {
   creation c = read_creation(L, fn);
   if (!inc_dtype_is_float(c.spec.dtype))
-    return inc_lua_fail(L, fn, INC_EARG, "dtype", "expected a float dtype, got %s", inc_dtype_name(c.spec.dtype));
+    return inc_lua_fail(L, fn, INC_EARG, "dtype", "expected a float dtype, got %s",
+                        inc_dtype_name(c.spec.dtype));
   uint64_t seed, step;
   next_call(L, fn, &seed, &step);
   inc_tensor *t = new_tensor(L, &c);
@@ -133,7 +136,8 @@ static int c_rand(lua_State *L) { return random_fill(L, "rand", false); }
 static int c_init_normal(lua_State *L) {
   inc_tensor *t = inc_lua_check_tensor(L, 1, "init_normal", "t");
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 2);
-  inc_lua_check(L, inc_init_normal(t, seed, luaL_checkstring(L, 3), luaL_checknumber(L, 4), lua_toboolean(L, 5)));
+  inc_lua_check(
+      L, inc_init_normal(t, seed, luaL_checkstring(L, 3), luaL_checknumber(L, 4), lua_toboolean(L, 5)));
   lua_settop(L, 1);
   return 1;
 }
@@ -151,7 +155,8 @@ static int c_init_uniform(lua_State *L) {
 static void nested_shape(lua_State *L, int64_t *shape, int *ndim) {
   int base = lua_gettop(L);
   for (*ndim = 0; lua_type(L, -1) == LUA_TTABLE;) {
-    if (*ndim == INC_MAX_DIMS) inc_lua_fail(L, "tensor", INC_EARG, NULL, "nested deeper than %d", INC_MAX_DIMS);
+    if (*ndim == INC_MAX_DIMS)
+      inc_lua_fail(L, "tensor", INC_EARG, NULL, "nested deeper than %d", INC_MAX_DIMS);
     luaL_checkstack(L, 2, "tensor");
     shape[*ndim] = (int64_t)lua_rawlen(L, -1);
     if (shape[(*ndim)++] == 0) break;
@@ -219,7 +224,8 @@ static int c_arange(lua_State *L) {
     lua_pop(L, 1);
   }
   if (n < 1 || n > 3 || v[2] == 0)
-    return inc_lua_fail(L, "arange", INC_EARG, NULL, "expected {last} or {first, last, step} with a step that is not 0");
+    return inc_lua_fail(L, "arange", INC_EARG, NULL,
+                        "expected {last} or {first, last, step} with a step that is not 0");
   double count = floor((v[1] - v[0]) / v[2] + 1e-9) + 1;
   if (!(count < 1e12)) return inc_lua_fail(L, "arange", INC_EARG, NULL, "expected fewer than 1e12 elements");
   int64_t shape[1] = {count > 0 ? (int64_t)count : 0};
@@ -233,7 +239,8 @@ static int c_arange(lua_State *L) {
 
 static int c_eye(lua_State *L) {
   int64_t n = luaL_checkinteger(L, 1);
-  if (n < 0 || n > 100000) return inc_lua_fail(L, "eye", INC_EARG, "n", "expected 0 to 100000, got %lld", (long long)n);
+  if (n < 0 || n > 100000)
+    return inc_lua_fail(L, "eye", INC_EARG, "n", "expected 0 to 100000, got %lld", (long long)n);
   creation c = {.spec = inc_spec_new(INC_F32, 2, (int64_t[]){n, n})};
   inc_tensor *t = new_tensor(L, &c);
   memset(inc_tensor_data(t), 0, inc_spec_bytes(&c.spec));
@@ -244,10 +251,17 @@ static int c_eye(lua_State *L) {
 static int c_is_tensor(lua_State *L) { return lua_pushboolean(L, inc_lua_to_tensor(L, 1) != NULL), 1; }
 
 void inc_bind_create(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"tensor", c_tensor}, {"zeros", c_zeros},   {"ones", c_ones},
-      {"full", c_full},     {"randn", c_randn},   {"rand", c_rand},
-      {"arange", c_arange}, {"eye", c_eye},       {"init_normal", c_init_normal},
-      {"init_uniform", c_init_uniform}, {"is_tensor", c_is_tensor},          {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"tensor", c_tensor},
+                                       {"zeros", c_zeros},
+                                       {"ones", c_ones},
+                                       {"full", c_full},
+                                       {"randn", c_randn},
+                                       {"rand", c_rand},
+                                       {"arange", c_arange},
+                                       {"eye", c_eye},
+                                       {"init_normal", c_init_normal},
+                                       {"init_uniform", c_init_uniform},
+                                       {"is_tensor", c_is_tensor},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

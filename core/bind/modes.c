@@ -1,4 +1,7 @@
-/* modes.c -- no_grad, seed, precision, threads, layer names, and what is alive. */
+/* modes.c -- no_grad, seed, precision, threads, layer names, and what is alive.
+**
+** Thin by design: each function reads its arguments and calls one function of core.  What needs more than that
+** (inc.try, the plan object) is Lua. */
 #include "base/mem.h"
 #include "bind/bind.h"
 #include "exec/compute.h"
@@ -24,9 +27,7 @@ static int m_no_grad(lua_State *L) {
 
 static int m_grad_enabled(lua_State *L) { return lua_pushboolean(L, inc_grad_enabled()), 1; }
 
-static int m_set_grad(lua_State *L) {
-  return lua_pushboolean(L, inc_grad_enable(lua_toboolean(L, 1))), 1;
-}
+static int m_set_grad(lua_State *L) { return lua_pushboolean(L, inc_grad_enable(lua_toboolean(L, 1))), 1; }
 
 static int m_seed(lua_State *L) {
   if (lua_isnoneornil(L, 1)) return lua_pushinteger(L, (lua_Integer)inc_rng_seed_get()), 1;

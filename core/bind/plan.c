@@ -34,8 +34,10 @@ static uint32_t read_off(lua_State *L, int idx) {
   static const struct {
     const char *name;
     uint32_t bit;
-  } names[] = {{"simplify", INC_PASS_SIMPLIFY}, {"fuse", INC_PASS_FUSE},   {"layout", INC_PASS_LAYOUT}, {"alias", INC_PASS_ALIAS},
-               {"recompute", INC_PASS_RECOMPUTE}, {"arena", INC_PASS_ARENA}, {"hoist", INC_PASS_HOIST}};
+  } names[] = {{"simplify", INC_PASS_SIMPLIFY},   {"fuse", INC_PASS_FUSE},
+               {"layout", INC_PASS_LAYOUT},       {"alias", INC_PASS_ALIAS},
+               {"recompute", INC_PASS_RECOMPUTE}, {"arena", INC_PASS_ARENA},
+               {"hoist", INC_PASS_HOIST}};
   uint32_t off = 0;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (lua_getfield(L, idx, names[i].name) == LUA_TBOOLEAN && !lua_toboolean(L, -1)) off |= names[i].bit;
@@ -69,8 +71,8 @@ static int declare_outputs(lua_State *L, int from, int to) {
   for (int i = from; i <= to; i++) {
     inc_tensor *t = inc_lua_to_tensor(L, i);
     if (!t)
-      return inc_fail(INC_EARG, NULL, "expected the planned function to return tensors, got %s as result %d", luaL_typename(L, i),
-                      i - from + 1);
+      return inc_fail(INC_EARG, NULL, "expected the planned function to return tensors, got %s as result %d",
+                      luaL_typename(L, i), i - from + 1);
     int code = inc_trace_output(t);
     if (code) return code;
   }
@@ -83,7 +85,8 @@ static int trace(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
   if (!lua_istable(L, 3)) lua_newtable(L), lua_replace(L, 3);
-  inc_plan_opts opts = {.off = read_off(L, 3), .reference = option(L, 3, "reference"), .dumps = option(L, 3, "dumps")};
+  inc_plan_opts opts = {
+      .off = read_off(L, 3), .reference = option(L, 3, "reference"), .dumps = option(L, 3, "dumps")};
   inc_plan **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, PLAN_MT);
@@ -122,7 +125,8 @@ static int p_run(lua_State *L) {
   int n = inc_plan_inputs(p), n_out = inc_plan_outputs(p);
   inc_tensor *in[16], *out[16] = {0}, **box[16];
   if (lua_gettop(L) - 1 != n || n > 16 || n_out > 16)
-    return inc_lua_fail(L, "plan", INC_EARG, NULL, "expected %d tensors, got %d arguments", n, lua_gettop(L) - 1);
+    return inc_lua_fail(L, "plan", INC_EARG, NULL, "expected %d tensors, got %d arguments", n,
+                        lua_gettop(L) - 1);
   for (int i = 0; i < n; i++) in[i] = inc_lua_check_tensor(L, i + 2, "plan", "argument");
   luaL_checkstack(L, n_out, "plan");
   for (int k = 0; k < n_out; k++) box[k] = inc_lua_new_box(L);
@@ -153,7 +157,9 @@ static int p_choices(lua_State *L) {
   return push_text(L, inc_plan_choices(inc_lua_check_plan(L, 1), &text), &text);
 }
 
-static int p_profile(lua_State *L) { return inc_plan_profile(inc_lua_check_plan(L, 1), lua_toboolean(L, 2)), 0; }
+static int p_profile(lua_State *L) {
+  return inc_plan_profile(inc_lua_check_plan(L, 1), lua_toboolean(L, 2)), 0;
+}
 
 static int p_memory(lua_State *L) {
   inc_plan_memory m;
@@ -178,9 +184,9 @@ static int p_gc(lua_State *L) {
 }
 
 void inc_bind_plan(lua_State *L) {
-  static const luaL_Reg methods[] = {{"run", p_run},         {"explain", p_explain}, {"dump", p_dump},
-                                     {"choices", p_choices}, {"profile", p_profile}, {"memory", p_memory},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"run", p_run},         {"explain", p_explain}, {"dump", p_dump}, {"choices", p_choices},
+      {"profile", p_profile}, {"memory", p_memory},   {NULL, NULL}};
   lua_pushcfunction(L, trace);
   lua_setfield(L, -2, "plan_trace");
   luaL_newmetatable(L, PLAN_MT);

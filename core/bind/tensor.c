@@ -58,7 +58,9 @@ void inc_lua_account(lua_State *L, size_t bytes) {
   limit = live > (64 << 20) ? live : 64 << 20;
 }
 
-static inc_tensor *self(lua_State *L, const char *method) { return inc_lua_check_tensor(L, 1, method, "self"); }
+static inc_tensor *self(lua_State *L, const char *method) {
+  return inc_lua_check_tensor(L, 1, method, "self");
+}
 
 static inc_tensor *readable(lua_State *L, const char *method) {
   inc_tensor *t = self(L, method);
@@ -94,15 +96,17 @@ static int t_size(lua_State *L) {
   int64_t d = luaL_checkinteger(L, 2), n = t->spec.ndim;
   int64_t k = d > 0 ? d - 1 : d + n;
   if (d == 0 || k < 0 || k >= n)
-    return inc_lua_fail(L, "size", INC_EARG, "dim", "expected 1 to %d (or -%d to -1), got %lld", (int)n, (int)n,
-                        (long long)d);
+    return inc_lua_fail(L, "size", INC_EARG, "dim", "expected 1 to %d (or -%d to -1), got %lld", (int)n,
+                        (int)n, (long long)d);
   lua_pushinteger(L, t->spec.shape[k]);
   return 1;
 }
 
 static int t_dim(lua_State *L) { return lua_pushinteger(L, self(L, "dim")->spec.ndim), 1; }
 static int t_numel(lua_State *L) { return lua_pushinteger(L, inc_spec_numel(&self(L, "numel")->spec)), 1; }
-static int t_dtype(lua_State *L) { return lua_pushstring(L, inc_dtype_name(self(L, "dtype")->spec.dtype)), 1; }
+static int t_dtype(lua_State *L) {
+  return lua_pushstring(L, inc_dtype_name(self(L, "dtype")->spec.dtype)), 1;
+}
 static int t_device(lua_State *L) { return self(L, "device"), lua_pushliteral(L, "cpu"), 1; }
 static int t_is_contiguous(lua_State *L) {
   return lua_pushboolean(L, inc_spec_is_contiguous(&self(L, "is_contiguous")->spec)), 1;
@@ -171,7 +175,8 @@ static int t_requires_grad(lua_State *L) {
     return inc_lua_fail(L, "requires_grad_", INC_EARG, "self", "expected a float tensor, got %s",
                         inc_dtype_name(t->spec.dtype));
   if (t->gnode)
-    return inc_lua_fail(L, "requires_grad_", INC_EARG, "self", "a result of other tensors: only leaves can be set"),
+    return inc_lua_fail(L, "requires_grad_", INC_EARG, "self",
+                        "a result of other tensors: only leaves can be set"),
            0;
   t->requires_grad = on;
   lua_settop(L, 1);
@@ -267,21 +272,28 @@ static int t_tostring(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {
-    {"shape", t_shape},       {"size", t_size},
-    {"stride", t_stride},     {"dim", t_dim},
-    {"numel", t_numel},       {"dtype", t_dtype},
-    {"device", t_device},     {"is_contiguous", t_is_contiguous},
-    {"item", t_item},         {"is_channels_last", t_is_channels_last},
-    {"tolist", t_tolist},     {"requires_grad_", t_requires_grad},
-    {"backward", t_backward}, {"detach", t_detach},
-    {"version", t_version},   {"buffer_id", t_buffer_id},
-    {NULL, NULL}};
+static const luaL_Reg methods[] = {{"shape", t_shape},
+                                   {"size", t_size},
+                                   {"stride", t_stride},
+                                   {"dim", t_dim},
+                                   {"numel", t_numel},
+                                   {"dtype", t_dtype},
+                                   {"device", t_device},
+                                   {"is_contiguous", t_is_contiguous},
+                                   {"item", t_item},
+                                   {"is_channels_last", t_is_channels_last},
+                                   {"tolist", t_tolist},
+                                   {"requires_grad_", t_requires_grad},
+                                   {"backward", t_backward},
+                                   {"detach", t_detach},
+                                   {"version", t_version},
+                                   {"buffer_id", t_buffer_id},
+                                   {NULL, NULL}};
 
 /* Lua's operators are the ops of these names.  Comparisons are not among them: Lua would turn the tensor into
 ** one boolean. */
-static const char *const operators[][2] = {{"__add", "add"}, {"__sub", "sub"}, {"__mul", "mul"}, {"__div", "div"},
-                                           {"__pow", "pow"}, {"__unm", "neg"}};
+static const char *const operators[][2] = {{"__add", "add"}, {"__sub", "sub"}, {"__mul", "mul"},
+                                           {"__div", "div"}, {"__pow", "pow"}, {"__unm", "neg"}};
 
 /* Lua passes a unary operator its operand twice. */
 static int unary_operator(lua_State *L) {

@@ -12,8 +12,8 @@
 /* Run fn(arg) on the compute thread and return what it returns; its error record is carried over. */
 int inc_compute(int (*fn)(void *), void *arg);
 bool inc_compute_is_self(void);
-void inc_compute_yield(void);   /* on the compute thread: serve waiting calls */
-int inc_compute_threads(void);  /* cores used by a kernel */
+void inc_compute_yield(void);  /* on the compute thread: serve waiting calls */
+int inc_compute_threads(void); /* cores used by a kernel */
 int inc_compute_threads_set(int n);
 void inc_compute_denormals_off(void); /* flush denormals to zero on the calling thread */
 

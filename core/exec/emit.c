@@ -55,8 +55,7 @@ static int value_of(inc_tensor *t, int *value) {
     *value = t->value;
     return INC_OK;
   }
-  if (!t->buf)
-    return inc_fail(INC_ESTATE, NULL, "a tensor of another trace has no value here");
+  if (!t->buf) return inc_fail(INC_ESTATE, NULL, "a tensor of another trace has no value here");
   INC_TRY(inc_graph_capture(tracing, t, value));
   t->trace = tracing->id;
   t->value = *value;
@@ -99,7 +98,8 @@ static int record(const inc_node *node, inc_tensor *const *in, inc_tensor **out)
 static int check_readable(const inc_node *node, inc_tensor *const *in) {
   for (int i = 0; i < node->n_in; i++)
     if (in[i] && !in[i]->buf)
-      return inc_fail(INC_ESTATE, inc_arg_name(node->op, i), "no value while tracing: only shapes and dtypes are known");
+      return inc_fail(INC_ESTATE, inc_arg_name(node->op, i),
+                      "no value while tracing: only shapes and dtypes are known");
   return INC_OK;
 }
 
@@ -145,7 +145,8 @@ static int meeting_dtype(const inc_op *op, int n_in, inc_tensor *const *in, int 
   int dtype = INC_NONE;
   if (op->flags & INC_OP_MUTATES) return in[0]->spec.dtype;
   for (int i = first; i < n_in; i++)
-    if (in[i] && !in[i]->is_number) dtype = dtype ? inc_dtype_promote(dtype, in[i]->spec.dtype) : in[i]->spec.dtype;
+    if (in[i] && !in[i]->is_number)
+      dtype = dtype ? inc_dtype_promote(dtype, in[i]->spec.dtype) : in[i]->spec.dtype;
   if (dtype == INC_NONE) return INC_F32;
   for (int i = first; i < n_in && !inc_dtype_is_float(dtype); i++) {
     if (!in[i] || !in[i]->is_number || !in[i]->buf) continue;
@@ -187,10 +188,10 @@ static int check_mutation(const inc_node *node, inc_tensor *const *in) {
   for (int i = 0; mutated >> i; i++) {
     if (!(mutated >> i & 1) || !in[i]) continue;
     if (inc_grad_enabled() && in[i]->requires_grad)
-      return inc_fail(INC_ESTATE, inc_arg_name(node->op, i),
-                      "written in place while it wants a gradient"),
+      return inc_fail(INC_ESTATE, inc_arg_name(node->op, i), "written in place while it wants a gradient"),
              inc_hint("wrap the update in inc.no_grad(function() ... end)");
-    if (in[i]->is_number) return inc_fail(INC_EARG, inc_arg_name(node->op, i), "expected a tensor, got a number");
+    if (in[i]->is_number)
+      return inc_fail(INC_EARG, inc_arg_name(node->op, i), "expected a tensor, got a number");
   }
   return INC_OK;
 }

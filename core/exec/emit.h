@@ -17,29 +17,29 @@ inc_tensor *inc_emit1(const inc_op *op, int n_in, inc_tensor *const *in, const i
 
 /* -- modes of this thread --------------------------------------------------------------------------- */
 bool inc_grad_enabled(void);
-bool inc_grad_enable(bool on);          /* returns what it was */
-int inc_precision(void);                /* INC_F32, or INC_BF16: what AUTOCAST ops run in */
-int inc_precision_set(int dtype);       /* returns what it was */
-bool inc_force_reference(bool on);      /* reference loops only, for tests; returns what it was */
+bool inc_grad_enable(bool on);     /* returns what it was */
+int inc_precision(void);           /* INC_F32, or INC_BF16: what AUTOCAST ops run in */
+int inc_precision_set(int dtype);  /* returns what it was */
+bool inc_force_reference(bool on); /* reference loops only, for tests; returns what it was */
 
 /* -- tracing ---------------------------------------------------------------------------------------- */
-inc_graph *inc_tracing(void);           /* the graph being recorded on this thread, or NULL */
+inc_graph *inc_tracing(void); /* the graph being recorded on this thread, or NULL */
 int inc_trace_begin(inc_graph *g);
 void inc_trace_end(void);
 int inc_trace_input(const inc_spec *spec, inc_tensor **out); /* a symbol for the next argument */
-int inc_trace_output(inc_tensor *t);    /* declare a result */
-int inc_trace_stream(void);             /* the next dropout stream of this trace (or of the eager counter) */
+int inc_trace_output(inc_tensor *t);                         /* declare a result */
+int inc_trace_stream(void); /* the next dropout stream of this trace (or of the eager counter) */
 
 /* -- names for errors and plans --------------------------------------------------------------------- */
-void inc_scope_push(const char *name);  /* "Mixed_6b", "branch1x1": joined with dots */
+void inc_scope_push(const char *name); /* "Mixed_6b", "branch1x1": joined with dots */
 void inc_scope_pop(void);
 void inc_scope_reset(void);
 const char *inc_scope(void);
 extern void (*inc_where_hook)(char *out, size_t n); /* set by the binding: the user's Lua line */
 
 /* -- the default generator: an i64 tensor {seed, step} ----------------------------------------------- */
-int inc_rng_tensor(inc_tensor **out);   /* borrowed: the tensor of inc_rng_use, or the process's own */
-void inc_rng_use(inc_tensor *t);        /* a run's own {seed, step}; NULL: back to the process's */
+int inc_rng_tensor(inc_tensor **out); /* borrowed: the tensor of inc_rng_use, or the process's own */
+void inc_rng_use(inc_tensor *t);      /* a run's own {seed, step}; NULL: back to the process's */
 bool inc_rng_is_default(const inc_tensor *t);
 void inc_rng_seed(uint64_t seed);
 uint64_t inc_rng_seed_get(void);

@@ -17,16 +17,18 @@ enum { BLOCK = 4096 };
 typedef struct job {
   inc_tensor *t;
   uint64_t seed, stream;
-  double scale; /* std or bound */
+  double scale;     /* std or bound */
   float low, width; /* normal: the part of (0, 1) that is used */
   bool uniform;
 } job;
 
 static float erfinv(float x) {
-  static const float near[] = {2.81022636e-08f,  3.43273939e-07f, -3.5233877e-06f, -4.39150654e-06f, 0.00021858087f,
-                               -0.00125372503f, -0.00417768164f, 0.246640727f,    1.50140941f};
-  static const float far[] = {-0.000200214257f, 0.000100950558f, 0.00134934322f, -0.00367342844f, 0.00573950773f,
-                              -0.0076224613f,   0.00943887047f,  1.00167406f,    2.83297682f};
+  static const float near[] = {2.81022636e-08f,  3.43273939e-07f, -3.5233877e-06f,
+                               -4.39150654e-06f, 0.00021858087f,  -0.00125372503f,
+                               -0.00417768164f,  0.246640727f,    1.50140941f};
+  static const float far[] = {-0.000200214257f, 0.000100950558f, 0.00134934322f,
+                              -0.00367342844f,  0.00573950773f,  -0.0076224613f,
+                              0.00943887047f,   1.00167406f,     2.83297682f};
   float w = -logf((1 - x) * (1 + x));
   const float *c = w < 5 ? near : far;
   w = w < 5 ? w - 2.5f : sqrtf(w) - 3;
@@ -43,7 +45,8 @@ static float draw(const job *j, uint32_t word) {
 
 static void fill_block(const job *j, int64_t from, int64_t n) {
   uint32_t words[BLOCK];
-  inc_rng_fill(j->seed, INC_RNG_INIT, (uint32_t)j->stream, (uint32_t)(j->stream >> 32), (uint64_t)from, words, (size_t)n);
+  inc_rng_fill(j->seed, INC_RNG_INIT, (uint32_t)j->stream, (uint32_t)(j->stream >> 32), (uint64_t)from, words,
+               (size_t)n);
   void *data = inc_tensor_data(j->t);
   int dtype = j->t->spec.dtype;
   for (int64_t i = 0; i < n; i++) inc_store(data, dtype, from + i, (double)draw(j, words[i]) * j->scale);
@@ -69,7 +72,8 @@ static int start(job *j, const char *name) {
 
 int inc_init_normal(inc_tensor *t, uint64_t seed, const char *name, double std, bool truncated) {
   const float cut = 0.0227501319f; /* the share of a normal below -2 */
-  job j = {.t = t, .seed = seed, .scale = std, .low = truncated ? cut : 0, .width = truncated ? 1 - 2 * cut : 1};
+  job j = {
+      .t = t, .seed = seed, .scale = std, .low = truncated ? cut : 0, .width = truncated ? 1 - 2 * cut : 1};
   return start(&j, name);
 }
 

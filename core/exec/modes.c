@@ -1,4 +1,7 @@
-/* modes.c -- the per-thread switches that emit reads, layer names, and the default random generator. */
+/* modes.c -- the per-thread switches that emit reads, layer names, and the default random generator.
+**
+** Per thread, because a run's thread and the prompt must not see each other's; the generator is one tensor for
+** the process, so that a plan can hold it by reference and a replay moves it on. */
 #include "base/mem.h"
 #include "exec/emit.h"
 #include <stdio.h>

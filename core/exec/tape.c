@@ -14,8 +14,8 @@
 void inc_tensor_on_gnode(void (*release)(inc_gnode *));
 
 typedef struct edge {
-  inc_gnode *from;   /* owned: the node that made this input, or NULL */
-  inc_tensor *leaf;  /* owned: the leaf whose grad receives it, or NULL */
+  inc_gnode *from;  /* owned: the node that made this input, or NULL */
+  inc_tensor *leaf; /* owned: the leaf whose grad receives it, or NULL */
   int slot;
 } edge;
 
@@ -24,15 +24,15 @@ struct inc_gnode {
   uint64_t serial;
   const inc_op *op;
   int n_in, n_out;
-  bool used;             /* backward has been through: what was saved is gone */
-  bool seen;             /* in the heap of the walk under way */
+  bool used; /* backward has been through: what was saved is gone */
+  bool seen; /* in the heap of the walk under way */
   inc_attr attr[INC_MAX_ATTRS];
   inc_spec *in_spec, *out_spec;
-  inc_tensor **saved;    /* [n_in + n_out] NULL where not saved */
-  uint32_t *versions;    /* [n_in + n_out] of the saved buffers */
-  inc_tensor **dout;     /* [n_out] gathered gradients during a walk */
-  edge *edges;           /* [n_in] */
-  char *where, *scope;   /* while tracing: names for the gradient ops; NULL otherwise */
+  inc_tensor **saved;  /* [n_in + n_out] NULL where not saved */
+  uint32_t *versions;  /* [n_in + n_out] of the saved buffers */
+  inc_tensor **dout;   /* [n_out] gathered gradients during a walk */
+  edge *edges;         /* [n_in] */
+  char *where, *scope; /* while tracing: names for the gradient ops; NULL otherwise */
   inc_gnode *next_free;
 };
 
@@ -205,7 +205,8 @@ static void copy_attrs(const inc_op *op, const inc_attr *attr, inc_attr *full) {
   for (int i = 0; attr && i < n; i++) full[i] = attr[i];
 }
 
-inc_tensor *inc_gn(inc_grad *g, const inc_op *op, int n_in, inc_tensor *const *in, const inc_attr *attr, int want) {
+inc_tensor *inc_gn(inc_grad *g, const inc_op *op, int n_in, inc_tensor *const *in, const inc_attr *attr,
+                   int want) {
   inc_tensor *out[8] = {0};
   if (inc_gall(g, op, n_in, in, attr, out)) return NULL;
   return out[want];
@@ -350,10 +351,19 @@ static int run_rule(inc_gnode *n, heap *h) {
   int code = need && din ? INC_OK : INC_EMEM;
   if (!code) {
     for (int i = 0; i < n->n_in; i++) need[i] = n->edges[i].from || n->edges[i].leaf;
-    inc_node node = {.op = n->op, .n_in = n->n_in, .n_out = n->n_out, .in = n->in_spec, .out = n->out_spec,
+    inc_node node = {.op = n->op,
+                     .n_in = n->n_in,
+                     .n_out = n->n_out,
+                     .in = n->in_spec,
+                     .out = n->out_spec,
                      .attr = n->attr};
-    inc_grad g = {.node = &node, .in = n->saved, .out = n->saved + n->n_in, .dout = n->dout, .need = need,
-                  .din = din, .pool = &pool};
+    inc_grad g = {.node = &node,
+                  .in = n->saved,
+                  .out = n->saved + n->n_in,
+                  .dout = n->dout,
+                  .need = need,
+                  .din = din,
+                  .pool = &pool};
     inc_error_clear();
     code = n->op->grad(&g);
     if (!code) code = hand_on(n, din, h);
@@ -373,7 +383,9 @@ static int run_rule(inc_gnode *n, heap *h) {
 
 /* Gradient ops of a trace carry the name and line of the forward op they come from. */
 static const inc_gnode *walking;
-static void where_of_walk(char *out, size_t n) { snprintf(out, n, "%s", walking->where ? walking->where : ""); }
+static void where_of_walk(char *out, size_t n) {
+  snprintf(out, n, "%s", walking->where ? walking->where : "");
+}
 
 static int walk(heap *h) {
   void (*hook)(char *, size_t) = inc_where_hook;

@@ -86,7 +86,8 @@ static bool is_channel_concat(const inc_graph *g, const inc_gop *op) {
   if (op->node.op != &inc_op_cat) return false;
   const inc_spec *s = &g->values[op->out[0]].spec;
   int64_t dim = op->node.attr[0].i[0];
-  return s->ndim == 4 && (dim == 1 || dim == -3) && inc_spec_is_channels_last(s) && g->values[op->out[0]].base < 0;
+  return s->ndim == 4 && (dim == 1 || dim == -3) && inc_spec_is_channels_last(s) &&
+         g->values[op->out[0]].base < 0;
 }
 
 static int split_concat(inc_graph *g, int cat) {

@@ -23,7 +23,8 @@ static void touch(const inc_graph *g, inc_place *places, int value, int at, int6
   if (p->first < 0) p->first = at;
   if (at > p->last) p->last = at;
   /* dtypes of a value and its root agree, so offsets in elements add up */
-  int64_t need = (offset + inc_spec_span(&g->values[value].spec)) * (int64_t)inc_dtype_size(g->values[value].spec.dtype);
+  int64_t need =
+      (offset + inc_spec_span(&g->values[value].spec)) * (int64_t)inc_dtype_size(g->values[value].spec.dtype);
   if (need > end[v]) end[v] = need;
 }
 
@@ -64,7 +65,9 @@ static int by_offset(const void *a, const void *b) {
   return (*x)->offset < (*y)->offset ? -1 : (*x)->offset > (*y)->offset;
 }
 
-static bool overlaps(const inc_place *a, const inc_place *b) { return a->first <= b->last && b->first <= a->last; }
+static bool overlaps(const inc_place *a, const inc_place *b) {
+  return a->first <= b->last && b->first <= a->last;
+}
 
 /* `placed` is kept sorted by offset, so one walk finds the lowest gap. */
 static int64_t lowest_gap(const inc_place *p, inc_place *const *placed, int n) {
@@ -78,7 +81,8 @@ static int64_t lowest_gap(const inc_place *p, inc_place *const *placed, int n) {
   return at;
 }
 
-int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_place *places, size_t *total, size_t *sum) {
+int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_place *places, size_t *total,
+                    size_t *sum) {
   int64_t *end = inc_zalloc(sizeof *end * (size_t)(g->n_values + 1));
   item *items = inc_alloc(sizeof *items * (size_t)(g->n_values + 1));
   inc_place **placed = inc_alloc(sizeof *placed * (size_t)(g->n_values + 1));

@@ -5,13 +5,14 @@
 #include "graph.h"
 
 typedef struct inc_place {
-  int64_t offset;  /* bytes in the arena; -1: not in it (captured, input, or unused) */
+  int64_t offset; /* bytes in the arena; -1: not in it (captured, input, or unused) */
   size_t bytes;
   int first, last; /* places in order; last == INT32_MAX: kept between steps */
 } inc_place;
 
 /* One entry a root value in places[n_values]; values with a base share their root's.  `hoisted` ops (by op
 ** number) make values that stay.  Returns the arena's size in *total and the size without reuse in *sum. */
-int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_place *places, size_t *total, size_t *sum);
+int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_place *places, size_t *total,
+                    size_t *sum);
 
 #endif

@@ -29,7 +29,8 @@ void inc_graph_load_specs(inc_graph *g, int op) {
 }
 
 static int order_put(inc_graph *g, int at, int op) {
-  int *order = inc_realloc(g->order, sizeof *order * (size_t)g->n_order, sizeof *order * (size_t)(g->n_order + 2));
+  int *order =
+      inc_realloc(g->order, sizeof *order * (size_t)g->n_order, sizeof *order * (size_t)(g->n_order + 2));
   if (!order) return INC_EMEM;
   memmove(order + at + 1, order + at, sizeof *order * (size_t)(g->n_order - at));
   order[at] = op;
@@ -49,7 +50,8 @@ int inc_graph_insert(inc_graph *g, int at, const inc_op *op, int n_in, const int
   for (int k = 0; k < n_attrs; k++) attrs[k] = attr[k];
   for (int k = 0; k < n_in; k++)
     if (in[k] >= 0) in_spec[k] = g->values[in[k]].spec;
-  inc_node node = {.op = op, .n_in = n_in, .n_out = inc_op_outputs(op), .in = in_spec, .out = out_spec, .attr = attrs};
+  inc_node node = {
+      .op = op, .n_in = n_in, .n_out = inc_op_outputs(op), .in = in_spec, .out = out_spec, .attr = attrs};
   INC_TRY(op->infer(&node));
   INC_TRY(inc_graph_add_op(g, &node, in, g->ops[like].where, g->ops[like].scope, out));
   g->ops[*out].backward = g->ops[like].backward;

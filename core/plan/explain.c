@@ -69,11 +69,16 @@ static double flops(const inc_gop *op) {
 
 static const char *layout_name(const inc_spec *s) {
   if (s->ndim != 4) return "";
-  return inc_spec_is_contiguous(s) ? "nchw" : inc_spec_is_channels_last(s) ? "nhwc" : s->strides[1] == 1 ? "nhwc slice" : "strided";
+  return inc_spec_is_contiguous(s)      ? "nchw"
+         : inc_spec_is_channels_last(s) ? "nhwc"
+         : s->strides[1] == 1           ? "nhwc slice"
+                                        : "strided";
 }
 
 static const char *phase(const inc_plan *p, int i) {
-  return i < p->n_hoisted ? "once" : i < p->n_hoisted + p->n_compute ? (p->g->ops[p->steps[i].op].backward ? "bwd" : "fwd") : "commit";
+  return i < p->n_hoisted                  ? "once"
+         : i < p->n_hoisted + p->n_compute ? (p->g->ops[p->steps[i].op].backward ? "bwd" : "fwd")
+                                           : "commit";
 }
 
 static void put_row(text *t, const inc_plan *p, int i) {
@@ -83,10 +88,12 @@ static void put_row(text *t, const inc_plan *p, int i) {
   char shape[96], rate[32] = "";
   double ms = (double)s->ns / 1e6;
   if (s->ns > 0)
-    snprintf(rate, sizeof rate, "%.0f", flops(op) > 0 ? flops(op) / (double)s->ns : (double)bytes_moved(op) / (double)s->ns);
-  put(t, "%4d %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8.1f %8.3f %5s%s  %s%s%s\n", i, phase(p, i), op->node.op->name, op->scope,
-      s->choice.impl, inc_dtype_name(y->dtype), inc_shape_text(y->ndim, y->shape, shape, sizeof shape), layout_name(y),
-      (double)bytes_moved(op) / 1e6, ms, rate, *rate ? flops(op) > 0 ? " GF/s" : " GB/s" : "", op->note ? op->note : "",
+    snprintf(rate, sizeof rate, "%.0f",
+             flops(op) > 0 ? flops(op) / (double)s->ns : (double)bytes_moved(op) / (double)s->ns);
+  put(t, "%4d %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8.1f %8.3f %5s%s  %s%s%s\n", i, phase(p, i),
+      op->node.op->name, op->scope, s->choice.impl, inc_dtype_name(y->dtype),
+      inc_shape_text(y->ndim, y->shape, shape, sizeof shape), layout_name(y), (double)bytes_moved(op) / 1e6,
+      ms, rate, *rate ? flops(op) > 0 ? " GF/s" : " GB/s" : "", op->note ? op->note : "",
       *op->where ? "  " : "", op->where);
 }
 
@@ -100,17 +107,20 @@ static void put_totals(text *t, const inc_plan *p) {
   }
   inc_plan_memory m;
   inc_plan_memory_get(p, &m);
-  put(t, "%d kernels (%d reference), %.2f GFLOP, arena %.1f MB (%.1f MB without reuse), workspace %.1f MB, %d threads\n",
-      m.kernels, m.references, work / 1e9, (double)m.arena / 1e6, (double)m.without_reuse / 1e6, (double)m.workspace / 1e6,
-      inc_compute_threads());
+  put(t,
+      "%d kernels (%d reference), %.2f GFLOP, arena %.1f MB (%.1f MB without reuse), workspace %.1f MB, %d "
+      "threads\n",
+      m.kernels, m.references, work / 1e9, (double)m.arena / 1e6, (double)m.without_reuse / 1e6,
+      (double)m.workspace / 1e6, inc_compute_threads());
   if (total > 0)
-    put(t, "%.1f ms, of which convolutions and products %.1f ms at %.0f GFLOP/s\n", total / 1e6, conv / 1e6, work / conv);
+    put(t, "%.1f ms, of which convolutions and products %.1f ms at %.0f GFLOP/s\n", total / 1e6, conv / 1e6,
+        work / conv);
 }
 
 int inc_plan_explain(inc_plan *p, char **out) {
   text t = {0};
-  put(&t, "%4s %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8s %8s %s\n", "#", "phase", "op", "layer", "kernel", "type", "shape",
-      "layout", "MB", "ms", "rate");
+  put(&t, "%4s %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8s %8s %s\n", "#", "phase", "op", "layer", "kernel",
+      "type", "shape", "layout", "MB", "ms", "rate");
   for (int i = 0; i < p->n_steps; i++) put_row(&t, p, i);
   put_totals(&t, p);
   return take(&t, out);
@@ -122,7 +132,8 @@ int inc_plan_dump(const inc_plan *p, const char *pass, char **out) {
       *out = inc_strdup(p->dumps[i].text);
       return *out ? INC_OK : INC_EMEM;
     }
-  return inc_fail(INC_EARG, "pass", "expected trace, simplify, fuse, layout, recompute, alias, densify or sched, got %s", pass),
+  return inc_fail(INC_EARG, "pass",
+                  "expected trace, simplify, fuse, layout, recompute, alias, densify or sched, got %s", pass),
          inc_hint("dumps are kept when the plan is made with dumps = true");
 }
 

@@ -13,7 +13,9 @@
 
 enum { BN_EPS = 0, BN_RELU = 1 }; /* attributes of the batch_norm ops */
 
-static bool is_batch_norm(const inc_op *op) { return op == &inc_op_batch_norm_train || op == &inc_op_batch_norm_eval; }
+static bool is_batch_norm(const inc_op *op) {
+  return op == &inc_op_batch_norm_train || op == &inc_op_batch_norm_eval;
+}
 
 static bool is_norm_backward(const inc_op *op) {
   return op == &inc_op_batch_norm_backward || op == &inc_op_batch_norm_eval_backward;
@@ -69,7 +71,8 @@ static int fold(inc_graph *g, int norm_op) {
   int fold_in[5] = {master_weight(g, g->ops[conv].in[1]), n[1], n[2], n[3], n[4]};
   inc_attr eps = g->ops[norm_op].node.attr[BN_EPS], relu = g->ops[norm_op].node.attr[BN_RELU];
   INC_TRY(inc_graph_insert(g, at, &inc_op_fold_batch_norm, 5, fold_in, &eps, norm_op, &folded));
-  int weight = g->ops[folded].out[0], bias = g->ops[folded].out[1], dtype = g->values[g->ops[conv].in[1]].spec.dtype;
+  int weight = g->ops[folded].out[0], bias = g->ops[folded].out[1],
+      dtype = g->values[g->ops[conv].in[1]].spec.dtype;
   if (dtype != INC_F32) {
     int cast;
     inc_attr to = INC_INT(dtype);

@@ -12,9 +12,9 @@ typedef struct inc_step { /* one prepared kernel */
   int op;
   inc_kernel *kernel;
   inc_choice choice;
-  void **in, **out;  /* addresses, filled when the arena exists; entries of inputs are patched at each run */
-  uint32_t same;     /* inputs that only change when hoisted work is done again */
-  int64_t ns;        /* of the last profiled run */
+  void **in, **out; /* addresses, filled when the arena exists; entries of inputs are patched at each run */
+  uint32_t same;    /* inputs that only change when hoisted work is done again */
+  int64_t ns;       /* of the last profiled run */
 } inc_step;
 
 typedef struct inc_patch { /* an address that depends on an argument of the run */
@@ -24,7 +24,7 @@ typedef struct inc_patch { /* an address that depends on an argument of the run 
 } inc_patch;
 
 typedef struct inc_watch { /* a captured tensor that hoisted work reads */
-  inc_tensor *tensor; /* borrowed from the graph */
+  inc_tensor *tensor;      /* borrowed from the graph */
   uint32_t version;
 } inc_watch;
 
@@ -37,7 +37,7 @@ struct inc_plan {
   int n_steps, n_hoisted, n_compute; /* hoisted, then compute, then commit */
   inc_place *places;
   size_t arena_bytes, sum_bytes, workspace_bytes, kept_bytes;
-  char *arena;          /* NULL until the first run */
+  char *arena; /* NULL until the first run */
   char *workspace;
   inc_patch *patches;
   int n_patches;

@@ -41,7 +41,9 @@ int inc_pass_layout(inc_graph *g) {
   for (int i = 0; i < g->n_order; i++) {
     int op = g->order[i];
     inc_graph_load_specs(g, op);
-    if (g->ops[op].dead || !turnable(g, &g->ops[op]) || !inc_cpu_backend.wants_channels_last(&g->ops[op].node)) continue;
+    if (g->ops[op].dead || !turnable(g, &g->ops[op]) ||
+        !inc_cpu_backend.wants_channels_last(&g->ops[op].node))
+      continue;
     INC_TRY(turn_input(g, i, op));
     INC_TRY(inc_graph_reinfer(g));
     i = inc_graph_place(g, op);

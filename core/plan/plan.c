@@ -13,9 +13,12 @@ static const struct {
   uint32_t bit;
   int (*run)(inc_graph *);
 } passes[] = {
-    {"simplify", INC_PASS_SIMPLIFY, inc_pass_simplify}, {"fuse", INC_PASS_FUSE, inc_pass_fuse},
-    {"layout", INC_PASS_LAYOUT, inc_pass_layout},       {"recompute", INC_PASS_RECOMPUTE, inc_pass_recompute},
-    {"alias", INC_PASS_ALIAS, inc_pass_alias},          {"densify", 0, inc_pass_densify},
+    {"simplify", INC_PASS_SIMPLIFY, inc_pass_simplify},
+    {"fuse", INC_PASS_FUSE, inc_pass_fuse},
+    {"layout", INC_PASS_LAYOUT, inc_pass_layout},
+    {"recompute", INC_PASS_RECOMPUTE, inc_pass_recompute},
+    {"alias", INC_PASS_ALIAS, inc_pass_alias},
+    {"densify", 0, inc_pass_densify},
     {"sched", 0, inc_pass_sched},
 };
 
@@ -39,7 +42,8 @@ static int run_passes(inc_plan *p) {
 
 /* -- hoisting ------------------------------------------------------------------------------------------ */
 
-/* An op is hoisted if all that it reads is captured tensors that this plan never writes, or hoisted itself. */
+/* An op is hoisted if all that it reads is captured tensors that this plan never writes, or hoisted itself.
+ */
 static bool hoistable(const inc_plan *p, const inc_gop *op, const bool *hoisted) {
   if (op->commit || op->node.n_in == 0) return op->node.n_in == 0 && !op->commit;
   for (int k = 0; k < op->node.n_in; k++) {
@@ -85,7 +89,8 @@ static int watch(inc_plan *p, int value) {
   for (int i = 0; t && i < p->n_watches; i++)
     if (p->watches[i].tensor == t) return INC_OK;
   if (!t) return INC_OK;
-  inc_watch *w = inc_realloc(p->watches, sizeof *w * (size_t)p->n_watches, sizeof *w * (size_t)(p->n_watches + 1));
+  inc_watch *w =
+      inc_realloc(p->watches, sizeof *w * (size_t)p->n_watches, sizeof *w * (size_t)(p->n_watches + 1));
   if (!w) return INC_EMEM;
   p->watches = w;
   w[p->n_watches++] = (inc_watch){.tensor = t};
@@ -177,7 +182,8 @@ static int build(inc_plan *p) {
   int code = hoisted && p->places ? find_hoisted(p, hoisted) : INC_EMEM;
   if (!code) code = prepare_all(p, hoisted);
   if (!code)
-    code = inc_arena_place(g, hoisted, !(p->opts.off & INC_PASS_ARENA), p->places, &p->arena_bytes, &p->sum_bytes);
+    code = inc_arena_place(g, hoisted, !(p->opts.off & INC_PASS_ARENA), p->places, &p->arena_bytes,
+                           &p->sum_bytes);
   for (int i = 0; !code && i < g->n_values; i++)
     if (p->places[i].last == INT32_MAX) p->kept_bytes += p->places[i].bytes;
   p->steps_rng = reads_default_rng(g);
@@ -239,7 +245,9 @@ const inc_spec *inc_plan_input_spec(const inc_plan *p, int i) {
   return NULL;
 }
 
-const inc_spec *inc_plan_output_spec(const inc_plan *p, int k) { return &p->g->values[p->g->outputs[k]].spec; }
+const inc_spec *inc_plan_output_spec(const inc_plan *p, int k) {
+  return &p->g->values[p->g->outputs[k]].spec;
+}
 
 void inc_plan_memory_get(const inc_plan *p, inc_plan_memory *m) {
   memset(m, 0, sizeof *m);

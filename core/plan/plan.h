@@ -53,15 +53,16 @@ int inc_plan_commit(inc_plan *p);
 double inc_plan_peek(const inc_plan *p, int output);
 /* Copy output k to `dst` (contiguous, inc_plan_output_spec dtype). */
 int inc_plan_read(const inc_plan *p, int output, void *dst);
-/* The first op, in order, whose float output is not finite, of the last compute: its layer's name and Lua line
+/* The first op, in order, whose float output is not finite, of the last compute: its layer's name and Lua
+*line
 ** into `name`; "" if all are finite.  Re-runs the step with checks; slow. */
 int inc_plan_find_nan(inc_plan *p, inc_tensor *const *in, char *name, size_t n);
 
 typedef struct inc_plan_memory {
-  size_t arena;      /* activations, gradients, temporaries: one block */
-  size_t workspace;  /* kernels' scratch, shared */
-  size_t kept;       /* hoisted values and packed weights */
-  size_t captured;   /* tensors that exist outside: weights, slots, statistics */
+  size_t arena;         /* activations, gradients, temporaries: one block */
+  size_t workspace;     /* kernels' scratch, shared */
+  size_t kept;          /* hoisted values and packed weights */
+  size_t captured;      /* tensors that exist outside: weights, slots, statistics */
   size_t without_reuse; /* what the arena would take if nothing shared memory */
   int kernels, references;
 } inc_plan_memory;
@@ -69,9 +70,10 @@ typedef struct inc_plan_memory {
 void inc_plan_memory_get(const inc_plan *p, inc_plan_memory *m);
 
 /* Text from inc_alloc. */
-int inc_plan_explain(inc_plan *p, char **out);           /* one row a node, with times once it has run */
-int inc_plan_dump(const inc_plan *p, const char *pass, char **out); /* "trace", "simplify", ...: needs opts.dumps */
-void inc_plan_profile(inc_plan *p, bool on);             /* time each node of the following runs */
+int inc_plan_explain(inc_plan *p, char **out); /* one row a node, with times once it has run */
+int inc_plan_dump(const inc_plan *p, const char *pass,
+                  char **out);               /* "trace", "simplify", ...: needs opts.dumps */
+void inc_plan_profile(inc_plan *p, bool on); /* time each node of the following runs */
 
 /* Checksum of everything that decides the bits: kernel names and thread count.  Stored with a run. */
 int inc_plan_choices(const inc_plan *p, char **out);

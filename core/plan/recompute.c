@@ -2,7 +2,8 @@
 **
 ** A batch_norm + relu output costs one pass over its convolution's output, which backward needs anyway.  So
 ** the forward value dies early and backward makes its own copy just before the first use: memory for the
-** activations of Inception-v3 falls by almost half, for a few percent of time.  The same holds for a concat of such values, and
+** activations of Inception-v3 falls by almost half, for a few percent of time.  The same holds for a concat
+*of such values, and
 ** for pools of them.  Keeping a bit mask, or the output instead of the input (in-place ABN), was rejected:
 ** the first saves less and the second changes the numbers.
 */
@@ -40,7 +41,8 @@ static bool remakable(const inc_graph *g, int value, int depth) {
 /* Inside a concat everything must be made again, or the old concat stays alive for the one that was not. */
 static bool part_of_remake(const inc_graph *g, int value) {
   int p = inc_graph_producer(g, value);
-  return p >= 0 && !g->ops[p].backward && g->ops[p].node.op == &inc_op_max_pool2d && g->values[value].slot == 0;
+  return p >= 0 && !g->ops[p].backward && g->ops[p].node.op == &inc_op_max_pool2d &&
+         g->values[value].slot == 0;
 }
 
 static int first_backward_use(const inc_graph *g, int value) {
@@ -61,7 +63,8 @@ static int clone_inputs(ctx *c, const inc_gop *op, int at, int *made, int *in) {
   bool all = op->node.op == &inc_op_cat;
   for (int k = 0; k < n; k++) {
     in[k] = op->in[k];
-    bool remake = in[k] >= 0 && in[k] < c->n && (remakable(c->g, in[k], 0) || (all && part_of_remake(c->g, in[k])));
+    bool remake =
+        in[k] >= 0 && in[k] < c->n && (remakable(c->g, in[k], 0) || (all && part_of_remake(c->g, in[k])));
     if (!makes_norm(op) && remake) INC_TRY(clone_value(c, in[k], at, made, &in[k]));
   }
   return INC_OK;

@@ -39,10 +39,12 @@ static int patch(inc_plan *p, void **slot, int value) {
   int v = value;
   for (; g->values[v].base >= 0; v = g->values[v].base) offset += g->values[v].base_offset;
   if (g->values[v].kind != INC_V_INPUT) return INC_OK;
-  inc_patch *list = inc_realloc(p->patches, sizeof *list * (size_t)p->n_patches, sizeof *list * (size_t)(p->n_patches + 1));
+  inc_patch *list =
+      inc_realloc(p->patches, sizeof *list * (size_t)p->n_patches, sizeof *list * (size_t)(p->n_patches + 1));
   if (!list) return INC_EMEM;
   p->patches = list;
-  list[p->n_patches++] = (inc_patch){slot, g->values[v].input, offset * (int64_t)inc_dtype_size(g->values[v].spec.dtype)};
+  list[p->n_patches++] =
+      (inc_patch){slot, g->values[v].input, offset * (int64_t)inc_dtype_size(g->values[v].spec.dtype)};
   return INC_OK;
 }
 
@@ -64,7 +66,8 @@ int inc_plan_allocate(inc_plan *p) {
   if (p->arena) return INC_OK;
   char *arena = inc_alloc(p->arena_bytes);
   if (!arena)
-    return inc_fail(INC_EMEM, NULL, "out of memory: the step wants %.2f GiB in one block", (double)p->arena_bytes / (1 << 30)),
+    return inc_fail(INC_EMEM, NULL, "out of memory: the step wants %.2f GiB in one block",
+                    (double)p->arena_bytes / (1 << 30)),
            inc_hint("a smaller batch takes less: memory grows in proportion to it");
   p->workspace = inc_alloc(p->workspace_bytes);
   p->arena = arena;
@@ -126,8 +129,11 @@ static bool watched_changed(inc_plan *p) {
 
 static int compute(inc_plan *p, bool interruptible) {
   bool again = watched_changed(p);
-  request r = {.p = p, .from = again ? 0 : p->n_hoisted, .to = p->n_hoisted + p->n_compute,
-               .interruptible = interruptible, .same = !again};
+  request r = {.p = p,
+               .from = again ? 0 : p->n_hoisted,
+               .to = p->n_hoisted + p->n_compute,
+               .interruptible = interruptible,
+               .same = !again};
   p->hoisted_done = false; /* until it has run to its end */
   INC_TRY(inc_compute(run_range, &r));
   p->hoisted_done = true;
@@ -148,7 +154,8 @@ static void mark_written(inc_plan *p) {
 
 static void step_generator(inc_plan *p) {
   inc_tensor *rng = NULL;
-  if (p->steps_rng && !inc_rng_tensor(&rng) && inc_rng_is_default(rng)) ((int64_t *)inc_tensor_data(rng))[1]++;
+  if (p->steps_rng && !inc_rng_tensor(&rng) && inc_rng_is_default(rng))
+    ((int64_t *)inc_tensor_data(rng))[1]++;
 }
 
 static int commit(inc_plan *p) {

@@ -100,7 +100,8 @@ static void merge_common(inc_graph *g, const bool *written) {
     }
     for (int j = i - 1; j >= 0; j--) {
       const inc_gop *before = &g->ops[g->order[j]];
-      if (before->dead || before->node.op != op->node.op || !same_op(before, op) || pinned(g, before, written))
+      if (before->dead || before->node.op != op->node.op || !same_op(before, op) ||
+          pinned(g, before, written))
         continue;
       take_over(g, op, before);
       break;

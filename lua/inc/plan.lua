@@ -1,7 +1,7 @@
 --- inc.plan: a whole step planned once and replayed (core/plan/plan.h has the C side).
 --
--- `inc.plan(f)` returns a callable. The first call with a new key traces f with shapes only, runs the passes and
--- keeps the compiled plan; later calls replay it from C. The key is the shape, dtype and layout of every
+-- `inc.plan(f)` returns a callable. The first call with a new key traces f with shapes only, runs the passes
+-- and keeps the compiled plan; later calls replay it from C. The key is the shape, dtype and layout of every
 -- tensor argument, the value of every other one, the precision, whether gradients are on, and what f read
 -- besides its arguments: the identity of its upvalues and the training flags of the layers it called. So a
 -- rebound `net` or `opt` is traced anew; it never trains the old one in silence.
@@ -17,7 +17,7 @@ local known = {
 }
 local many_keys = 8
 
--- -- what a trace depends on ----------------------------------------------------------------------------------
+-- -- what a trace depends on --------------------------------------------------------------------------------
 
 local notes -- layers called by the trace under way: {module, flag}
 
@@ -108,7 +108,7 @@ local function globals_hold(plan)
   return true
 end
 
--- -- the key ------------------------------------------------------------------------------------------------------
+-- -- the key ------------------------------------------------------------------------------------------------
 
 local function spec_of(t)
   return {dtype = t:dtype(), shape = t:shape(), channels_last = t:is_channels_last()}
@@ -127,7 +127,7 @@ local function key_of(args, n)
   return table.concat(parts, ' ')
 end
 
--- -- tracing ------------------------------------------------------------------------------------------------------
+-- -- tracing ------------------------------------------------------------------------------------------------
 
 local function trace(f, specs, options)
   local previous = notes
@@ -171,7 +171,9 @@ local function make(self, args, n)
   return {compiled = compiled, notes = flags, upvalues = ups, globals = globals, env = env}
 end
 
-local function still_valid(plan) return notes_hold(plan.notes) and upvalues_hold(plan.upvalues) and globals_hold(plan) end
+local function still_valid(plan)
+  return notes_hold(plan.notes) and upvalues_hold(plan.upvalues) and globals_hold(plan)
+end
 
 local function warn_many(self, key)
   self.count = self.count + 1
@@ -212,8 +214,8 @@ local function current(self, what)
   return self.current
 end
 
---- step:explain(): one row a kernel: layer, kernel, layouts, bytes, what was fused. After step:profile(true) and a
--- call, with times and rates.
+--- step:explain(): one row a kernel: layer, kernel, layouts, bytes, what was fused. After step:profile(true)
+-- and a call, with times and rates.
 function Plan:explain() return current(self, 'explain'):explain() end
 
 --- step:memory(): bytes {arena, workspace, kept, captured, total}, known before anything is allocated.
@@ -248,8 +250,8 @@ local M = {}
 --- inc.plan(f): a function that does what f does, planned as a whole.
 -- f takes tensors (and other values, which become part of the key) and returns tensors; it may call backward
 -- and step an optimizer. The gradients are consumed: leaves keep no grad. `options` switch passes off:
--- simplify, fuse, layout, alias, recompute, arena, hoist = false; reference = true runs plain loops; dumps =
--- true keeps the graph after each pass for :dump.
+-- simplify, fuse, layout, alias, recompute, arena, hoist = false; reference = true runs plain loops;
+-- dumps = true keeps the graph after each pass for :dump.
 -- > inc.plan(function(x) return (x * 2):sum() end)(inc.ones{3}):item()  --> 6.0
 function M.new(f, options)
   if type(f) ~= 'function' then error('plan: expected a function, got ' .. type(f), 2) end

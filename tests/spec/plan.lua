@@ -1,8 +1,10 @@
 -- plan.lua: a plan does what eager does, with each pass on and off, and it notices what changed around it.
+--
+-- The net is small, but every pass has something to do in it: two branches and a pool joined by a concat,
+-- batch norms in training mode, a max pool over the concat, and an update of the weights.
 
 local plan = inc.plan
 
--- Everything that the passes have a rule for, small: two branches, a concat, batch norms, pools, a step.
 local function make_net()
   inc.seed(7)
   local p = {
@@ -20,8 +22,10 @@ local function make_net()
     inc.no_grad(function() inc.bn_running_(p.mean, p.var, m, v, {momentum = 0.1, count = count}) end)
     a = a:relu()
     local left = inc.conv2d(a, p.w2):relu()
-    local right = inc.batch_norm_train(inc.conv2d(a, p.w3, {padding = 1}), p.g3, p.b3, {eps = 1e-3}):relu()
-    local both = inc.cat({left, right, inc.avg_pool2d(a, {kernel_size = 3, stride = 1, padding = 1})}, {dim = 2})
+    local wide = inc.conv2d(a, p.w3, {padding = 1})
+    local right = inc.batch_norm_train(wide, p.g3, p.b3, {eps = 1e-3}):relu()
+    local pooled = inc.avg_pool2d(a, {kernel_size = 3, stride = 1, padding = 1})
+    local both = inc.cat({left, right, pooled}, {dim = 2})
     both = inc.max_pool2d(both:narrow(2, 1, 48), {kernel_size = 3, stride = 2})
     return inc.cross_entropy(inc.linear(both:mean{dim = {3, 4}}, p.fc), y, {label_smoothing = 0.1})
   end
@@ -163,7 +167,8 @@ test('bad input is refused with the shape that came', function()
   local _, step = make_net()
   local f = plan(step)
   f(x, y)
-  check.raises(function() f(inc.randn{4, 2, 19, 19}, y) end, 'conv2d: weight: expected shape [Cout, 2, KH, KW], got [16, 3, 3, 3]')
+  check.raises(function() f(inc.randn{4, 2, 19, 19}, y) end,
+    'conv2d: weight: expected shape [Cout, 2, KH, KW], got [16, 3, 3, 3]')
 end)
 
 test('memory is known, and reuse pays', function()
@@ -177,7 +182,8 @@ test('memory is known, and reuse pays', function()
 end)
 
 test('an unknown option names the nearest', function()
-  check.raises(function() plan(function() end, {fues = false}) end, 'plan: fues: unknown option (did you mean fuse?)')
+  check.raises(function() plan(function() end, {fues = false}) end,
+    'plan: fues: unknown option (did you mean fuse?)')
 end)
 
 test('an error in the traced function leaves no trace behind', function()
