@@ -15,17 +15,17 @@
 #define INC_BACKEND_ABI 1u
 
 enum {
-  INC_K_REF = 1,      /* a reference loop: right and slow */
-  INC_K_INPLACE = 2,  /* out[0] may be the memory of in[0] */
-  INC_K_WIDE = 4,     /* uses every core; the compute thread runs it */
-  INC_K_PACKS = 8,    /* re-orders in[1] (weights) first; prepare with INC_PREP_KEEP lets it keep the result */
+  INC_K_REF = 1,     /* a reference loop: right and slow */
+  INC_K_INPLACE = 2, /* out[0] may be the memory of in[0] */
+  INC_K_WIDE = 4,    /* uses every core; the compute thread runs it */
+  INC_K_PACKS = 8,   /* re-orders in[1] (weights) first; prepare with INC_PREP_KEEP lets it keep the result */
 };
 
 typedef struct inc_choice {
-  const char *impl;   /* "brgconv:avx512_core_bf16", "bn_relu avx512", "ref": shown by explain() */
-  uint32_t flags;     /* INC_K_* */
-  size_t workspace;   /* bytes of scratch for a run, 64-byte aligned */
-  int id;             /* private to the backend: which row of its table, which variant */
+  const char *impl; /* "brgconv:avx512_core_bf16", "bn_relu avx512", "ref": shown by explain() */
+  uint32_t flags;   /* INC_K_* */
+  size_t workspace; /* bytes of scratch for a run, 64-byte aligned */
+  int id;           /* private to the backend: which row of its table, which variant */
 } inc_choice;
 
 typedef struct inc_kernel inc_kernel; /* a prepared node; private to the backend */
@@ -34,7 +34,7 @@ enum { INC_PREP_KEEP = 1 }; /* in[1] is constant: keep its packed copy inside th
 
 typedef struct inc_backend {
   uint32_t abi;
-  const char *name; /* "cpu" */
+  const char *name;                                                         /* "cpu" */
   int (*query)(const inc_node *node, inc_choice *out, int max, int *count); /* count >= 1 or an error */
   int (*prepare)(const inc_node *node, const inc_choice *choice, uint32_t flags, inc_kernel **out);
   /* in[k], out[k]: addresses of the first element.  `same` bit k: in[k] holds what it held at the last run of

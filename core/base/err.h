@@ -14,15 +14,15 @@
 
 enum {
   INC_OK = 0,
-  INC_EARG,       /* the caller's mistake: shape, dtype, range, unknown option */
-  INC_EMEM,       /* out of memory */
-  INC_EIO,        /* the system refused: open, read, write, rename, disk full */
-  INC_EFORMAT,    /* a file's bytes are not what they should be */
-  INC_EDEVICE,    /* a device or its library failed */
-  INC_EINTR,      /* the user asked to stop */
-  INC_ENAN,       /* a loss that is not a finite number */
-  INC_ESTATE,     /* right call, wrong moment (no value while tracing, run already over) */
-  INC_ENOTBUILT,  /* promised by the documentation, not built yet */
+  INC_EARG,      /* the caller's mistake: shape, dtype, range, unknown option */
+  INC_EMEM,      /* out of memory */
+  INC_EIO,       /* the system refused: open, read, write, rename, disk full */
+  INC_EFORMAT,   /* a file's bytes are not what they should be */
+  INC_EDEVICE,   /* a device or its library failed */
+  INC_EINTR,     /* the user asked to stop */
+  INC_ENAN,      /* a loss that is not a finite number */
+  INC_ESTATE,    /* right call, wrong moment (no value while tracing, run already over) */
+  INC_ENOTBUILT, /* promised by the documentation, not built yet */
 };
 
 typedef struct inc_error {

@@ -16,7 +16,7 @@ void *inc_realloc(void *p, size_t old_n, size_t n); /* p keeps its contents when
 char *inc_strdup(const char *s);
 void inc_free(void *p); /* NULL is fine */
 
-int64_t inc_mem_live(void);       /* blocks not yet freed */
-void inc_mem_fail_at(int64_t n);  /* the n-th allocation from now fails (and only that one); 0 = none */
+int64_t inc_mem_live(void);      /* blocks not yet freed */
+void inc_mem_fail_at(int64_t n); /* the n-th allocation from now fails (and only that one); 0 = none */
 
 #endif

@@ -34,19 +34,20 @@ typedef struct inc_spec {
 } inc_spec;
 
 size_t inc_dtype_size(int dtype);
-const char *inc_dtype_name(int dtype);       /* "f32", ... */
-int inc_dtype_parse(const char *name);       /* INC_NONE when unknown; PyTorch's names work too */
+const char *inc_dtype_name(int dtype); /* "f32", ... */
+int inc_dtype_parse(const char *name); /* INC_NONE when unknown; PyTorch's names work too */
 static inline bool inc_dtype_is_float(int d) { return d >= INC_F32 && d <= INC_F64; }
-int inc_dtype_promote(int a, int b);         /* the dtype of a + b */
+int inc_dtype_promote(int a, int b); /* the dtype of a + b */
 
 inc_spec inc_spec_new(int dtype, int ndim, const int64_t *shape); /* row-major strides */
 int64_t inc_spec_numel(const inc_spec *s);                        /* 1 for a 0-d tensor */
 size_t inc_spec_bytes(const inc_spec *s);                         /* numel * dtype size */
-int64_t inc_spec_span(const inc_spec *s);                         /* elements from first to last, plus 1; 0 if empty */
-void inc_spec_contiguous(inc_spec *s);                            /* set row-major strides */
-void inc_spec_channels_last(inc_spec *s);                         /* set N, H, W, C order; 4-D only */
+int64_t inc_spec_span(const inc_spec *s); /* elements from first to last, plus 1; 0 if empty */
+void inc_spec_contiguous(inc_spec *s);    /* set row-major strides */
+void inc_spec_channels_last(inc_spec *s); /* set N, H, W, C order; 4-D only */
 bool inc_spec_is_contiguous(const inc_spec *s);
-bool inc_spec_is_channels_last(const inc_spec *s); /* 4-D and dense in that order (false if also contiguous) */
+bool inc_spec_is_channels_last(
+    const inc_spec *s); /* 4-D and dense in that order (false if also contiguous) */
 bool inc_spec_is_dense(const inc_spec *s);
 bool inc_spec_same_shape(const inc_spec *a, const inc_spec *b);
 bool inc_spec_same_strides(const inc_spec *a, const inc_spec *b); /* ignoring dims of size 1 */

@@ -24,16 +24,16 @@ typedef struct inc_gnode inc_gnode; /* exec/tape.h */
 
 typedef struct inc_tensor {
   _Atomic int refs;
-  inc_buffer *buf;    /* NULL while tracing */
-  int64_t offset;     /* first element, in elements from buf->data */
+  inc_buffer *buf; /* NULL while tracing */
+  int64_t offset;  /* first element, in elements from buf->data */
   inc_spec spec;
-  bool requires_grad; /* a leaf whose gradient is wanted, or a result that depends on one */
-  bool is_number;     /* made from a Lua number: takes the other operand's dtype */
+  bool requires_grad;      /* a leaf whose gradient is wanted, or a result that depends on one */
+  bool is_number;          /* made from a Lua number: takes the other operand's dtype */
   struct inc_tensor *grad; /* leaves only; owned */
-  inc_gnode *gnode;   /* what computed it, when a gradient can flow; owned */
-  int gslot;          /* which output of gnode */
-  int value;          /* index in the graph being traced, or -1 */
-  uint64_t trace;     /* which trace `value` belongs to */
+  inc_gnode *gnode;        /* what computed it, when a gradient can flow; owned */
+  int gslot;               /* which output of gnode */
+  int value;               /* index in the graph being traced, or -1 */
+  uint64_t trace;          /* which trace `value` belongs to */
 } inc_tensor;
 
 int inc_buffer_new(size_t bytes, inc_buffer **out);
@@ -46,8 +46,8 @@ int inc_tensor_new(const inc_spec *spec, inc_tensor **out);
 int inc_tensor_over(inc_buffer *buf, int64_t offset, const inc_spec *spec, inc_tensor **out);
 /* A tensor without memory, for tracing. */
 int inc_tensor_symbol(const inc_spec *spec, uint64_t trace, int value, inc_tensor **out);
-inc_tensor *inc_tensor_ref(inc_tensor *t); /* NULL is fine; returns t */
-void inc_tensor_unref(inc_tensor *t);      /* NULL is fine */
+inc_tensor *inc_tensor_ref(inc_tensor *t);  /* NULL is fine; returns t */
+void inc_tensor_unref(inc_tensor *t);       /* NULL is fine */
 void *inc_tensor_data(const inc_tensor *t); /* address of the first element; NULL while tracing */
 void inc_tensor_touched(inc_tensor *t);     /* say that it was written in place */
 

@@ -16,23 +16,23 @@
 #define INC_TENSOR_MT "inc.tensor"
 
 /* -- errors (error.c) ------------------------------------------------------------------------------- */
-int inc_lua_raise(lua_State *L);                        /* raise the core failure of this thread */
+int inc_lua_raise(lua_State *L); /* raise the core failure of this thread */
 int inc_lua_fail(lua_State *L, const char *op, int code, const char *arg, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));              /* record one and raise it */
-void inc_lua_check(lua_State *L, int code);             /* raise unless INC_OK; collects once on INC_EMEM first */
+    __attribute__((format(printf, 5, 6)));  /* record one and raise it */
+void inc_lua_check(lua_State *L, int code); /* raise unless INC_OK; collects once on INC_EMEM first */
 int inc_lua_error_at_user(lua_State *L, const char *message); /* "file:line: message" of the user's line */
 void inc_lua_user_line(lua_State *L, char *out, size_t n);    /* "file:line", or "" */
 /* The name in list[n] nearest to `word`, or NULL when none is near. */
 const char *inc_nearest(const char *word, const char *const *list, int n);
 
 /* -- tensors (tensor.c) ----------------------------------------------------------------------------- */
-inc_tensor **inc_lua_new_box(lua_State *L);             /* pushes an empty tensor box */
-void inc_lua_push_tensor(lua_State *L, inc_tensor *t);  /* pushes a box; takes over the reference */
-inc_tensor *inc_lua_to_tensor(lua_State *L, int idx);   /* NULL if it is not one */
+inc_tensor **inc_lua_new_box(lua_State *L);            /* pushes an empty tensor box */
+void inc_lua_push_tensor(lua_State *L, inc_tensor *t); /* pushes a box; takes over the reference */
+inc_tensor *inc_lua_to_tensor(lua_State *L, int idx);  /* NULL if it is not one */
 inc_tensor *inc_lua_check_tensor(lua_State *L, int idx, const char *op, const char *arg);
 /* A tensor or a number at idx: the number becomes a 0-d tensor that is pushed (so the collector owns it). */
 inc_tensor *inc_lua_tensor_or_number(lua_State *L, int idx);
-void inc_lua_account(lua_State *L, size_t bytes);       /* bytes the collector cannot see */
+void inc_lua_account(lua_State *L, size_t bytes); /* bytes the collector cannot see */
 
 /* -- argument tables (args.c) ----------------------------------------------------------------------- */
 /* Integers of the list at idx (its array part) into out; returns how many, raises beyond max. */

@@ -12,7 +12,7 @@ __attribute__((visibility("default"))) int luaopen_inc(lua_State *L) {
   if (lua_istable(L, -1)) return 1;
   lua_pop(L, 1);
   inc_tensor *rng;
-  inc_rng_tensor(&rng); /* now, so that counts of what is alive do not jump later */
+  inc_rng_tensor(&rng);   /* now, so that counts of what is alive do not jump later */
   omp_set_num_threads(1); /* wide work belongs to the compute thread (exec/compute.h) */
   lua_newtable(L);
   inc_bind_ops(L);

@@ -36,7 +36,7 @@ local function notes_hold(list)
   return true
 end
 
--- Upvalues of f, by identity, to the depth of functions that f itself calls.
+-- Upvalues of f, by identity, to the depth of functions that f calls.
 local function upvalues(f, list, seen)
   if seen[f] then return list end
   seen[f] = true
@@ -239,7 +239,8 @@ local function check_options(options)
     for _, name in ipairs(known) do found = found or name == k end
     if not found then
       local near = core.nearest(tostring(k), known)
-      error(('plan: %s: unknown option%s'):format(tostring(k), near and ' (did you mean ' .. near .. '?)' or ''), 3)
+      local hint = near and ' (did you mean ' .. near .. '?)' or ''
+      error(('plan: %s: unknown option%s'):format(tostring(k), hint), 3)
     end
   end
   return options
