@@ -31,6 +31,22 @@ static int blank(int from, int to) {
   return 1;
 }
 
+/* A line that closes a block stands two columns too far in, because the line before it left the block open.
+ */
+static void outdent(void) {
+  int start = line_start(rl_point), end = line_end(rl_point);
+  if (start == 0) return;
+  lua_pushlstring(state, rl_line_buffer, (size_t)start);
+  lua_pushlstring(state, rl_line_buffer + start, (size_t)(end - start));
+  if (!inc_prompt_call(state, "outdent", 2, 1)) return;
+  int n = (int)lua_tointeger(state, -1);
+  lua_pop(state, 1);
+  if (n <= 0) return;
+  rl_delete_text(start, start + n);
+  rl_point = rl_point - n > start ? rl_point - n : start;
+  rl_redisplay(); /* an accepted line is not drawn again */
+}
+
 /* An empty last line ends the entry whatever it is, so that nobody is caught in a mistake. */
 static int wants_more(void) {
   int start = line_start(rl_end);
@@ -50,6 +66,7 @@ static int wants_more(void) {
 
 static int key_enter(int count, int key) {
   (void)count;
+  outdent();
   if (rl_end > 0 && wants_more()) return 0;
   inc_status_leave();
   return rl_newline(1, key);
@@ -183,7 +200,8 @@ void inc_shell_bind_keys(lua_State *L, int smart) {
   rl_variable_bind("show-all-if-ambiguous", "on");
   rl_variable_bind("page-completions", "off");
   rl_variable_bind("blink-matching-paren", "off");
-  rl_initialize(); /* reads the user's inputrc, which wins over the three above */
+  rl_completion_query_items = 400;
+  rl_initialize(); /* reads the user's inputrc, which wins over these */
   bind_in(rl_get_keymap_by_name("emacs"), smart);
   bind_in(rl_get_keymap_by_name("vi-insert"), smart);
 }

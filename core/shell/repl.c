@@ -129,6 +129,16 @@ static char *read_entry(lua_State *L, int smart) {
   return NULL;
 }
 
+/* Output that did not end in a newline keeps its line: a mark, then as many blanks as a row has less one,
+ *which
+ ** wrap to the next row only if the cursor did not stand in the first column. */
+static void fresh_line(void) {
+  int rows, columns;
+  rl_get_screen_size(&rows, &columns);
+  if (columns > 1) fprintf(stdout, "%%%*s\r\033[K", columns - 1, "");
+  fflush(stdout);
+}
+
 /* Returns 1 when the entry was `exit`. */
 static int run_entry(lua_State *L, const char *entry) {
   inc_interrupt_clear();
@@ -189,6 +199,7 @@ int inc_shell_repl(lua_State *L) {
         free(entry);
         return 0;
       }
+      if (smart) fresh_line();
     }
     free(entry);
   }

@@ -210,13 +210,27 @@ function help.apropos(word) print(help.search(word)) end
 
 -- -- examples ---------------------------------------------------------------------------------------------
 
+-- Lines of an example that make one entry, as they would be typed.
+local function entries(lines)
+  local session, list, open = require 'inc.shell.eval'.new 'help', {}, nil
+  for _, line in ipairs(lines) do
+    open = open and open .. '\n' .. line or line
+    if session:is_complete(open) ~= 'incomplete' then
+      list[#list + 1] = open
+      open = nil
+    end
+  end
+  list[#list + 1] = open
+  return list
+end
+
 --- Every example of the documentation: an iterator over {name, code, expect}; expect is nil where none is
--- given.
+-- given. Those of one name follow each other, as they stand.
 function help.examples()
   return coroutine.wrap(function()
     for _, e in ipairs(index.all()) do
-      for _, line in ipairs(e.examples) do
-        local code, expect = line:match '^(.-)%s*%-%->%s*(.-)%s*$'
+      for _, line in ipairs(entries(e.examples)) do
+        local code, expect = line:match '^(.-)%s*%-%->%s*([^\n]-)%s*$'
         coroutine.yield {name = e.name, code = code or line, expect = expect}
       end
     end

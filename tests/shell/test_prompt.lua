@@ -38,6 +38,18 @@ check('a loop over several lines, recalled and run again as one', function()
   t:until_screen(function(s) return select(2, s:gsub('\nrow 2', '')) == 2 end, 'two more rows')
 end)
 
+check('closing words go back two columns; output without a newline keeps its line', function()
+  local t = term.start()
+  for _, line in ipairs {'for i = 1, 1 do', 'if i then', 'x = 5', 'else', 'x = 6', 'end', 'end'} do
+    t:type(line)
+    t:key 'Enter'
+  end
+  t:wait 'for i = 1, 1 do\n  if i then\n    x = 5\n  else\n    x = 6\n  end\nend\ninc>'
+  term.equal(t:run 'x', '5')
+  term.equal(t:run 'io.write "no newline";', 'no newline%')
+  term.equal(t:run 'x', '5')
+end)
+
 check('an empty line ends what can never be complete', function()
   local t = term.start()
   t:type 'f('

@@ -27,6 +27,17 @@ function prompt.continuation(text)
   return state == 'incomplete' and (indent or '') or nil
 end
 
+local closers = {['end'] = true, ['until'] = true, ['else'] = true, ['elseif'] = true}
+
+--- How many blanks to take off `line` because it closes a block of the text before it; 0 if the user has already
+-- chosen another indentation.
+function prompt.outdent(before, line)
+  local blanks, word = line:match '^( *)(%l*)'
+  local closes = closers[word] or line:find '^ *[%]})]'
+  if not closes or #blanks < 2 or blanks ~= eval.indentation(before) then return 0 end
+  return 2
+end
+
 -- -- running ----------------------------------------------------------------------------------------------
 
 local function print_notes()
