@@ -11,13 +11,18 @@ local args = require 'inc.args'
 local preprocess = require 'inc.nn.preprocess'
 local nn = inc.nn
 
---- Convolution without bias, batch norm, ReLU: the brick of which all else is made.
+--- Convolution without bias, batch norm, ReLU: the brick of which all else is made. A pooling branch hands
+-- its average pool in: mean and 1x1 convolution are both linear, so the pool may come after the convolution,
+-- where it has 32 to 192 channels to walk instead of 192 to 2048. The results differ by rounding only.
 local BasicConv2d = nn.module('BasicConv2d',
   function(self, in_channels, out_channels, kernel_size, stride, padding, std)
     self.conv = nn.Conv2d{out_channels, in_channels = in_channels, kernel_size = kernel_size,
       stride = stride, padding = padding, bias = false, init = nn.init.truncated_normal{std or 0.1}}
     self.bn = nn.BatchNorm2d{out_channels}
-    function self:forward(x) return self.bn(self.conv(x)):relu() end
+    function self:forward(x, pool)
+      local y = self.conv(x)
+      return self.bn(pool and pool(y) or y):relu()
+    end
   end)
 BasicConv2d.atomic = true -- one line when printed, one row in a summary
 
@@ -46,7 +51,7 @@ local InceptionA = nn.module('InceptionA', function(self, in_channels, pool_feat
   function self:forward(x)
     local branch5x5 = self.branch5x5_2(self.branch5x5_1(x))
     local branch3x3dbl = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
-    return join(self.branch1x1(x), branch5x5, branch3x3dbl, self.branch_pool(self.pool(x)))
+    return join(self.branch1x1(x), branch5x5, branch3x3dbl, self.branch_pool(x, self.pool))
   end
 end)
 
@@ -82,7 +87,7 @@ local InceptionC = nn.module('InceptionC', function(self, in_channels, channels_
     local branch7x7 = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))
     local branch7x7dbl = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
     branch7x7dbl = self.branch7x7dbl_5(self.branch7x7dbl_4(branch7x7dbl))
-    return join(self.branch1x1(x), branch7x7, branch7x7dbl, self.branch_pool(self.pool(x)))
+    return join(self.branch1x1(x), branch7x7, branch7x7dbl, self.branch_pool(x, self.pool))
   end
 end)
 
@@ -118,7 +123,7 @@ local InceptionE = nn.module('InceptionE', function(self, in_channels)
     local a = self.branch3x3_1(x)
     local b = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
     return join(self.branch1x1(x), self.branch3x3_2a(a), self.branch3x3_2b(a), self.branch3x3dbl_3a(b),
-      self.branch3x3dbl_3b(b), self.branch_pool(self.pool(x)))
+      self.branch3x3dbl_3b(b), self.branch_pool(x, self.pool))
   end
 end)
 
@@ -182,9 +187,10 @@ local Inception3 = nn.module('Inception3', function(self, classes, aux, dropout)
   function self:forward(x)
     local grid17 = through(self, x, to_17x17)
     local head = self._child.AuxLogits
-    local aux_logits = self.training and head and head(grid17) or nil
+    local aux_logits = self.training and head and head(grid17)
     local logits = self.fc(through(self, grid17, to_8x8):flatten{2})
-    return logits, aux_logits
+    if aux_logits then return logits, aux_logits end
+    return logits
   end
 end)
 
