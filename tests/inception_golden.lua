@@ -60,20 +60,27 @@ function M.net(golden)
   return net
 end
 
---- {name = tensor}: what the golden lists, from one evaluation and one training step.
-function M.step(golden)
+--- {name = tensor}: what the golden lists, from one evaluation and one training step; eagerly or planned.
+function M.step(golden, planned)
   local net = M.net(golden)
   local x, y = M.batch(golden.batch, golden.classes)
   local out = {}
   net:eval()
   out['eval logits'] = inc.no_grad(function() return net(x) end)
   net:train()
-  local logits, aux = net(x)
-  local ce, smooth = nn.functional.cross_entropy, {label_smoothing = 0.1}
-  local loss = ce(logits, y, smooth) + ce(aux, y, smooth) * 0.4
-  loss:backward()
-  out.logits, out['aux logits'], out.loss = logits, aux, loss
-  for _, item in ipairs(net:named_parameters()) do out['grad ' .. item[1]] = item[2].grad end
+  local function step(pictures, labels)
+    local logits, aux = net(pictures)
+    local ce, smooth = nn.functional.cross_entropy, {label_smoothing = 0.1}
+    local loss = ce(logits, labels, smooth) + ce(aux, labels, smooth) * 0.4
+    loss:backward()
+    local grads = {}
+    for i, item in ipairs(net:named_parameters()) do grads[i] = item[2].grad end
+    return logits, aux, loss, table.unpack(grads)
+  end
+  if planned then step = inc.plan(step) end
+  local results = table.pack(step(x, y))
+  out.logits, out['aux logits'], out.loss = results[1], results[2], results[3]
+  for i, item in ipairs(net:named_parameters()) do out['grad ' .. item[1]] = results[3 + i] end
   for _, item in ipairs(net:named_buffers()) do
     if item[1]:find 'running' then out[item[1]] = item[2] end
   end
