@@ -96,6 +96,7 @@ function errors.capture(err)
   local message, hint = bare:match '^(.-)\nhint: (.*)$'
   local record = {is_record = true, value = err, message = message or bare, hint = hint, where = name,
     line = line, source = source}
+  record.interrupted = host.interrupted()
   record.trace = debug.traceback(text, 2)
   errors.last = record
   return record
@@ -123,7 +124,7 @@ end
 -- For an entry of one line, which is still on the screen, the last one is left out.
 function errors.prompt_text(record, current)
   local lines = {}
-  if record.message == 'interrupted' then lines[1] = 'interrupted'
+  if record.interrupted then lines[1] = 'interrupted'
   else lines[1] = 'error: ' .. record.message end
   if record.hint then lines[#lines + 1] = '  hint: ' .. record.hint end
   local entry = record.source == current and errors.sources[current]

@@ -219,7 +219,8 @@ end
 -- -- running ----------------------------------------------------------------------------------------------
 
 local function detached(value)
-  if type(value) ~= 'userdata' or not require 'inc.args'.is_tensor(value) or value.is_leaf then return value end
+  local tensor = type(value) == 'userdata' and require 'inc.args'.is_tensor(value)
+  if not tensor or value.is_leaf then return value end
   local ok, plain = pcall(value.detach, value)
   return ok and plain or value
 end

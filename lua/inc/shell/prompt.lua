@@ -29,8 +29,8 @@ end
 
 local closers = {['end'] = true, ['until'] = true, ['else'] = true, ['elseif'] = true}
 
---- How many blanks to take off `line` because it closes a block of the text before it; 0 if the user has already
--- chosen another indentation.
+--- How many blanks to take off `line` because it closes a block of the text before it; 0 if the user has
+-- already chosen another indentation.
 function prompt.outdent(before, line)
   local blanks, word = line:match '^( *)(%l*)'
   local closes = closers[word] or line:find '^ *[%]})]'
