@@ -6,10 +6,11 @@
 --   args.spec('nn.Conv2d', 'out_channels:int; kernel_size:int[2], stride:int[2]=1, bias:bool=true')
 --
 -- Names before the semicolon may also be given by position. `?` marks what may be absent, `=` a default
--- (a list is written {0.9 0.999}), `...` (last of the positional ones) takes all that is left. The result is a fresh table with a value for
--- each name, so that a layer never sees the caller's table. Errors carry the position of the first line
--- outside this library, because the line that matters is the user's. Rejected: a table of rows for each call
--- (three times the text), and passing the user's table through (a typo then means "the default").
+-- (a list is written {0.9 0.999}), `...` (last of the positional ones) takes all that is left. The result is
+-- a fresh table with a value for each name, so that a layer never sees the caller's table. Errors carry the
+-- position of the first line outside this library, because the line that matters is the user's. Rejected: a
+-- table of rows for each call (three times the text), and passing the user's table through (a typo then means
+-- "the default").
 
 local core = require 'inc.core'
 

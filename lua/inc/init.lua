@@ -20,8 +20,8 @@ inc.root = debug.getinfo(1, 'S').source:match '^@(.*)lua/inc/init%.lua$' or ''
 if inc.root == '' then inc.root = './' end
 
 local modules = {
-  'args', 'data', 'ema', 'help', 'json', 'models', 'nn', 'optim', 'plan', 'plot', 'recipes', 'schedule', 'show',
-  'weights',
+  'args', 'data', 'ema', 'help', 'json', 'models', 'nn', 'optim', 'plan', 'plot', 'recipes', 'schedule',
+  'show', 'weights',
 }
 local verbs = {
   'bench', 'compare', 'convert', 'doctor', 'evaluate', 'inspect', 'pack', 'predict', 'resume', 'train',

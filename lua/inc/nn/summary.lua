@@ -1,8 +1,9 @@
 --- Looking at nets: printing, summary, end_points.
 --
 -- All three rest on base.watching, which shows each layer's output as it is made; nothing is stored on the
--- layers, so a net that was looked at holds no tensors from it. Summary and build push one blank picture
--- through the net in evaluation mode: what a forward of one's own does cannot be known without running it.
+-- layers, so a net that was looked at holds no tensors from it. Summary and build trace the net in evaluation
+-- mode, as a plan would, and drop the graph: shapes of any batch in milliseconds, whatever a forward of one's
+-- own does. A forward that cannot be traced, because it looks at values, is run on zeros instead.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
@@ -55,10 +56,16 @@ local function check_shape(name, shape)
   end
 end
 
+local finished = {} -- what ends a trace whose graph nobody wants
+
 local function run_blank(self, shape)
-  local one = {table.unpack(shape)}
-  one[1] = 1
-  quietly(self, function() self(core.zeros(one)) end)
+  quietly(self, function()
+    local _, why = pcall(core.plan_trace, function(x)
+      self(x)
+      error(finished, 0)
+    end, {{dtype = 'f32', shape = shape}})
+    if why ~= finished then self(core.zeros(shape)) end
+  end)
 end
 
 --- Make all parameters, finding left-out input channels from an input of this shape. Returns the net.
@@ -111,7 +118,7 @@ end
 
 local element_bytes = {f32 = 4, bf16 = 2, f16 = 2, f64 = 8, u8 = 1, i32 = 4, i64 = 8}
 
-local function collect(self, batch, rows, names)
+local function collect(self, rows, names)
   local inside, pending = {}, {} -- children of an atomic layer add their FLOPs to its row
   for _, entry in ipairs(self:named_modules()) do
     if entry[2]._class.atomic then
@@ -124,16 +131,14 @@ local function collect(self, batch, rows, names)
     local y = ...
     local leaf = #module._children == 0 or module._class.atomic
     if not leaf or not args.is_tensor(y) then return ... end
-    local output, input = y:shape(), x:shape()
-    output[1], input[1] = output[1] * batch, input[1] * batch
-    local flops = module.flops and module:flops(input, output) or pending[module] or 0
+    local flops = module.flops and module:flops(x:shape(), y:shape()) or pending[module] or 0
     local owner = inside[module]
     if owner then
       pending[owner] = (pending[owner] or 0) + flops
     else
       rows[#rows + 1] = {
-        name = names[module], layer = module._class._short, output = output, flops = flops,
-        parameters = own_parameters(module), bytes = y:numel() * batch * element_bytes[y:dtype()],
+        name = names[module], layer = module._class._short, output = y:shape(), flops = flops,
+        parameters = own_parameters(module), bytes = y:numel() * element_bytes[y:dtype()],
       }
     end
     return ...
@@ -147,7 +152,7 @@ function Module:summary(shape)
   check_shape('summary', shape)
   local rows, names = setmetatable({}, Summary), {}
   for _, entry in ipairs(self:named_modules()) do names[entry[2]] = entry[1] end
-  base.watching(collect(self, shape[1], rows, names), run_blank, self, shape)
+  base.watching(collect(self, rows, names), run_blank, self, shape)
   local total = {name = 'total', layer = '', parameters = self:count_parameters(), flops = 0, bytes = 0}
   for _, row in ipairs(rows) do
     total.flops, total.bytes = total.flops + row.flops, total.bytes + row.bytes
@@ -155,6 +160,9 @@ function Module:summary(shape)
   rows.total = total
   return rows
 end
+
+--- A picture of the net as a file: in the contract, not built yet.
+function Module.draw() args.fail 'draw: not built yet' end
 
 -- -- intermediate values ------------------------------------------------------------------------------------
 
