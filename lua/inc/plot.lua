@@ -17,7 +17,7 @@ local function is_finite(v) return v == v and v ~= math.huge and v ~= -math.huge
 
 -- A list of numbers from a list or a tensor; anything that is no number becomes nan, a hole in the curve.
 local function numbers(v, what)
-  if type(v) == 'userdata' then v = v:detach():view {-1}:tolist() end
+  if type(v) == 'userdata' then v = v:detach():contiguous():view {-1}:tolist() end
   if type(v) ~= 'table' then fail('plot: %s: expected numbers, got %s', what, type(v)) end
   local list, n = {}, rawget(v, 'n') or #v
   for i = 1, n do list[i] = tonumber(v[i]) or 0 / 0 end
@@ -86,6 +86,15 @@ local function as_series(item, place)
     for i = 1, #y do x[i] = i end
   end
   return {name = item.name and tostring(item.name):sub(1, MAX_NAME) or nil, x = x, y = y}
+end
+
+-- inc.plot{1, 3, 2, logy = true}: numbers where series are expected are one series.
+local function as_one_series(o)
+  local copy = {table.move(o, 1, #o, 1, {})}
+  for key, v in pairs(o) do
+    if type(key) == 'string' then copy[key] = v end
+  end
+  return copy
 end
 
 local function fits(v, logarithmic) return is_finite(v) and not (logarithmic and v <= 0) end
@@ -223,11 +232,13 @@ local function write_picture(path, bytes)
 end
 
 --- Draw series: as text (returned), or to `file`. Never raises for want of gnuplot: nil and a sentence then.
--- @param o list of series, each numbers, a tensor, or {name =, x =, y =}; and the options
+-- @param o list of series, each numbers, a tensor, or {name =, x =, y =} (or the numbers of one); and the
+--   options
 --   title, xlabel, ylabel, logx, logy, smooth (0 to below 1), file (.png, .svg, .pdf), width, height,
 --   xrange and yrange ({low, high})
 function plot.draw(o)
   check_options(o)
+  if type(o[1]) == 'number' then o = as_one_series(o) end
   local host = require 'inc.host'
   local list, finite = prepare(o)
   if finite == 0 then return nil, 'plot: nothing to draw yet: no finite values' end

@@ -184,7 +184,9 @@ local function function_text(f)
   local names = {}
   for i = 1, info.nparams do names[i] = debug.getlocal(f, i) end
   if info.isvararg then names[#names + 1] = '...' end
-  return ('function(%s) %s:%d'):format(table.concat(names, ', '), info.short_src, info.linedefined)
+  local home = require 'inc.host'.home .. '/'
+  local file = info.source:sub(2, 1 + #home) == home and info.source:sub(2 + #home) or info.short_src
+  return ('function(%s) %s:%d'):format(table.concat(names, ', '), file, info.linedefined)
 end
 
 local function key_text(key, inner)
@@ -255,8 +257,9 @@ local function layout(list, indent, columns)
   end
   if flat and total <= columns then return '{' .. table.concat(list, ', ') .. '}' end
   local pad, lines, line = (' '):rep(indent + 2), {}, nil
-  for _, item in ipairs(list) do -- short entries share lines
-    if line and #item < 24 and #line + #item + 2 <= columns then line = line .. ', ' .. item
+  for _, item in ipairs(list) do -- entries of one line share lines
+    local joined = line and line .. ', ' .. item
+    if joined and #joined < columns and not joined:find '\n' then line = joined
     else
       if line then lines[#lines + 1] = line .. ',' end
       line = pad .. item

@@ -68,6 +68,12 @@ check('nothing finite, holes, logarithms of nothing', function()
   term.contains(run 'inc.plot{{}}'.err, 'nothing to draw yet')
 end)
 
+check('numbers alone, a tensor, a long series', function()
+  need_gnuplot()
+  term.equal(run 'inc.plot{1, 3, 2} inc.plot{inc.tensor{1, 2, 3}}'.err, '')
+  term.equal(run 'local y = {} for i = 1, 100000 do y[i] = i % 7 end inc.plot{y}'.err, '')
+end)
+
 check('an unknown option names the nearest', function()
   term.contains(run 'inc.plot{{1}, titel = "x"}'.err, 'did you mean title?')
 end)

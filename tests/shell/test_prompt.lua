@@ -115,6 +115,10 @@ check('Tab: globals, fields, methods, options, file names', function()
   t:type 'io.open "somef'
   t:key 'Tab'
   t:wait 'io.open "somefile.txt"'
+  t:key('C-u')
+  t:type '!ls somef'
+  t:key 'Tab'
+  t:wait 'inc> !ls somefile.txt'
 end)
 
 check('Tab never runs code of the user', function()

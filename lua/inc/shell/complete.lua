@@ -241,6 +241,7 @@ end
 -- @return list of whole words (sorted) and the position in text where they begin; for a file name inside a
 --   string: nil, the position, and the quote that opens it
 function complete.at(text, session)
+  if text:find '^%s*!' then return nil, #text, ' ' end -- the system's shell: file names, between blanks
   local command = text:match '^%s*%?%??%s*'
   if command then text = (' '):rep(#command) .. text:sub(#command + 1) end
   local tokens = lexer.tokens(text)

@@ -8,6 +8,7 @@ local eval = require 'inc.shell.eval'
 local errors = require 'inc.shell.errors'
 
 local prompt = {}
+local print = print       -- ours, whatever the user makes of the name
 local session = shell.new 'prompt'
 local colour = false
 
@@ -167,7 +168,7 @@ function prompt.idle()
   local inc = package.loaded.inc
   local idle = inc and rawget(inc, 'shell_idle')
   if not idle then return end
-  local lines, real = {}, print
+  local lines, real = {}, _G.print
   _G.print = function(...) lines[#lines + 1] = printed_line(...) end
   local ok, status, more = pcall(idle)
   _G.print = real
