@@ -233,7 +233,7 @@ local function take_positional(self, given, values)
     n = n + 1
     values[param.name] = given[n]
   end
-  if given[n + 1] ~= nil then
+  if #given > n then
     local plural = n == 1 and '' or 's'
     args.fail('%s: expected at most %d positional value%s, got %d', self.name, n, plural, #given)
   end
