@@ -170,7 +170,7 @@ static int p_memory(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)m.kept), lua_setfield(L, -2, "kept");
   lua_pushinteger(L, (lua_Integer)m.captured), lua_setfield(L, -2, "captured");
   lua_pushinteger(L, (lua_Integer)m.without_reuse), lua_setfield(L, -2, "without_reuse");
-  lua_pushinteger(L, (lua_Integer)(m.arena + m.workspace + m.captured)), lua_setfield(L, -2, "total");
+  lua_pushinteger(L, (lua_Integer)(m.arena + m.captured)), lua_setfield(L, -2, "total");
   lua_pushinteger(L, m.kernels), lua_setfield(L, -2, "kernels");
   lua_pushinteger(L, m.references), lua_setfield(L, -2, "references");
   return 1;

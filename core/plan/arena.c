@@ -49,15 +49,10 @@ static void find_lifetimes(const inc_graph *g, const bool *hoisted, inc_place *p
     if (places[i].last == INT32_MAX) places[i].first = 0;
 }
 
-typedef struct item {
-  int value;
-  size_t bytes;
-} item;
-
 static int by_size(const void *a, const void *b) {
-  const item *x = a, *y = b;
-  if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
-  return x->value - y->value;
+  const inc_place *const *x = a, *const *y = b;
+  if ((*x)->bytes != (*y)->bytes) return (*x)->bytes < (*y)->bytes ? 1 : -1;
+  return *x < *y ? -1 : *x > *y; /* all lie in two arrays: their order is that of the graph */
 }
 
 static int by_offset(const void *a, const void *b) {
@@ -81,32 +76,52 @@ static int64_t lowest_gap(const inc_place *p, inc_place *const *placed, int n) {
   return at;
 }
 
-int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_place *places, size_t *total,
-                    size_t *sum) {
-  int64_t *end = inc_zalloc(sizeof *end * (size_t)(g->n_values + 1));
-  item *items = inc_alloc(sizeof *items * (size_t)(g->n_values + 1));
-  inc_place **placed = inc_alloc(sizeof *placed * (size_t)(g->n_values + 1));
-  int code = end && items && placed ? INC_OK : INC_EMEM, n = 0;
+static size_t rounded(int64_t bytes) { return ((size_t)bytes + ALIGN - 1) / ALIGN * ALIGN; }
+
+/* Everything that wants memory, values first. */
+static int gather(const inc_graph *g, const int64_t *end, inc_place *places, inc_place *scratch,
+                  inc_place **all) {
+  int n = 0;
+  for (int i = 0; i < g->n_values; i++) {
+    if (places[i].first < 0 || end[i] == 0) continue;
+    places[i].bytes = rounded(end[i]);
+    all[n++] = &places[i];
+  }
+  for (int i = 0; i < g->n_order; i++) {
+    scratch[i].first = scratch[i].last = i;
+    scratch[i].offset = 0;
+    if (scratch[i].bytes == 0) continue;
+    scratch[i].bytes = rounded((int64_t)scratch[i].bytes);
+    all[n++] = &scratch[i];
+  }
+  return n;
+}
+
+static void place_all(inc_place **all, int n, bool reuse, inc_place **placed, size_t *total, size_t *sum) {
+  qsort(all, (size_t)n, sizeof *all, by_size);
+  for (int i = 0; i < n; i++) {
+    inc_place *p = all[i];
+    p->offset = reuse ? lowest_gap(p, placed, i) : (int64_t)*sum;
+    *sum += p->bytes;
+    placed[i] = p;
+    if (reuse) qsort(placed, (size_t)i + 1, sizeof *placed, by_offset);
+    if ((size_t)p->offset + p->bytes > *total) *total = (size_t)p->offset + p->bytes;
+  }
+}
+
+int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_place *places,
+                    inc_place *scratch, size_t *total, size_t *sum) {
+  size_t most = (size_t)(g->n_values + g->n_order) + 1;
+  int64_t *end = inc_zalloc(sizeof *end * most);
+  inc_place **all = inc_alloc(sizeof *all * most), **placed = inc_alloc(sizeof *placed * most);
+  int code = end && all && placed ? INC_OK : INC_EMEM;
   *total = *sum = 0;
   if (!code) {
     find_lifetimes(g, hoisted, places, end);
-    for (int i = 0; i < g->n_values; i++) {
-      if (places[i].first < 0 || end[i] == 0) continue;
-      places[i].bytes = ((size_t)end[i] + ALIGN - 1) / ALIGN * ALIGN;
-      items[n++] = (item){i, places[i].bytes};
-      *sum += places[i].bytes;
-    }
-    qsort(items, (size_t)n, sizeof *items, by_size);
-    for (int i = 0; i < n; i++) {
-      inc_place *p = &places[items[i].value];
-      p->offset = reuse ? lowest_gap(p, placed, i) : (int64_t)*total;
-      placed[i] = p;
-      if (reuse) qsort(placed, (size_t)i + 1, sizeof *placed, by_offset);
-      if ((size_t)p->offset + p->bytes > *total) *total = (size_t)p->offset + p->bytes;
-    }
+    place_all(all, gather(g, end, places, scratch, all), reuse, placed, total, sum);
   }
   inc_free(end);
-  inc_free(items);
+  inc_free(all);
   inc_free(placed);
   return code;
 }

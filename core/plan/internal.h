@@ -13,6 +13,8 @@ typedef struct inc_step { /* one prepared kernel */
   inc_kernel *kernel;
   inc_choice choice;
   void **in, **out; /* addresses, filled when the arena exists; entries of inputs are patched at each run */
+  void *workspace;  /* where its scratch lies in the arena */
+  int place;        /* in the order of the graph */
   uint32_t same;    /* inputs that only change when hoisted work is done again */
   int64_t ns;       /* of the last profiled run */
 } inc_step;
@@ -35,10 +37,10 @@ struct inc_plan {
   inc_plan_opts opts;
   inc_step *steps;
   int n_steps, n_hoisted, n_compute; /* hoisted, then compute, then commit */
-  inc_place *places;
+  inc_place *places;                 /* [values] */
+  inc_place *scratch;                /* [order] workspaces */
   size_t arena_bytes, sum_bytes, workspace_bytes, kept_bytes;
   char *arena; /* NULL until the first run */
-  char *workspace;
   inc_patch *patches;
   int n_patches;
   inc_watch *watches;
@@ -54,6 +56,6 @@ struct inc_plan {
 
 /* Address of a value, given the arena; inputs give NULL. */
 void *inc_plan_address(const inc_plan *p, int value);
-int inc_plan_allocate(inc_plan *p); /* arena, workspace and addresses; once */
+int inc_plan_allocate(inc_plan *p); /* arena and addresses; once */
 
 #endif

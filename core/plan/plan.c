@@ -117,11 +117,13 @@ static bool weight_is_constant(const inc_plan *p, const inc_gop *op, const bool 
   return made >= 0 && hoisted[made];
 }
 
-static int prepare_step(inc_plan *p, int op, const bool *hoisted) {
+static int prepare_step(inc_plan *p, int place, const bool *hoisted) {
+  int op = p->g->order[place];
   inc_gop *o = &p->g->ops[op];
   inc_step *s = &p->steps[p->n_steps];
   memset(s, 0, sizeof *s);
   s->op = op;
+  s->place = place;
   INC_TRY(choose(p, &o->node, &s->choice));
   bool keep = !hoisted[op] && (s->choice.flags & INC_K_PACKS) && weight_is_constant(p, o, hoisted);
   if (keep) {
@@ -130,6 +132,7 @@ static int prepare_step(inc_plan *p, int op, const bool *hoisted) {
   }
   INC_TRY(inc_cpu_backend.prepare(&o->node, &s->choice, keep ? INC_PREP_KEEP : 0, &s->kernel));
   p->n_steps++;
+  p->scratch[place].bytes = s->choice.workspace;
   if (s->choice.workspace > p->workspace_bytes) p->workspace_bytes = s->choice.workspace;
   s->in = inc_zalloc(sizeof *s->in * (size_t)(o->node.n_in + 1));
   s->out = inc_zalloc(sizeof *s->out * (size_t)(o->node.n_out + 1));
@@ -158,7 +161,7 @@ static int prepare_all(inc_plan *p, const bool *hoisted) {
   for (int i = 0; i < g->n_order; i++) {
     int op = g->order[i];
     if (g->ops[op].node.op->flags & INC_OP_VIEW) continue;
-    int code = prepare_step(p, op, hoisted);
+    int code = prepare_step(p, i, hoisted);
     if (code) return name_failure(&g->ops[op], code);
     p->n_hoisted += hoisted[op];
     p->n_compute += !hoisted[op] && !g->ops[op].commit;
@@ -179,11 +182,12 @@ static int build(inc_plan *p) {
   inc_graph *g = p->g;
   bool *hoisted = inc_zalloc((size_t)g->n_ops + 1);
   p->places = inc_alloc(sizeof *p->places * (size_t)(g->n_values + 1));
-  int code = hoisted && p->places ? find_hoisted(p, hoisted) : INC_EMEM;
+  p->scratch = inc_zalloc(sizeof *p->scratch * (size_t)(g->n_order + 1));
+  int code = hoisted && p->places && p->scratch ? find_hoisted(p, hoisted) : INC_EMEM;
   if (!code) code = prepare_all(p, hoisted);
   if (!code)
-    code = inc_arena_place(g, hoisted, !(p->opts.off & INC_PASS_ARENA), p->places, &p->arena_bytes,
-                           &p->sum_bytes);
+    code = inc_arena_place(g, hoisted, !(p->opts.off & INC_PASS_ARENA), p->places, p->scratch,
+                           &p->arena_bytes, &p->sum_bytes);
   for (int i = 0; !code && i < g->n_values; i++)
     if (p->places[i].last == INT32_MAX) p->kept_bytes += p->places[i].bytes;
   p->steps_rng = reads_default_rng(g);
@@ -227,8 +231,8 @@ void inc_plan_unref(inc_plan *p) {
   inc_free(p->places);
   inc_free(p->patches);
   inc_free(p->watches);
+  inc_free(p->scratch);
   inc_free(p->arena);
-  inc_free(p->workspace);
   inc_graph_free(p->g);
   pthread_mutex_destroy(&p->lock);
   inc_free(p);

@@ -54,13 +54,13 @@ double inc_plan_peek(const inc_plan *p, int output);
 /* Copy output k to `dst` (contiguous, inc_plan_output_spec dtype). */
 int inc_plan_read(const inc_plan *p, int output, void *dst);
 /* The first op, in order, whose float output is not finite, of the last compute: its layer's name and Lua
-*line
-** into `name`; "" if all are finite.  Re-runs the step with checks; slow. */
+ *line
+ ** into `name`; "" if all are finite.  Re-runs the step with checks; slow. */
 int inc_plan_find_nan(inc_plan *p, inc_tensor *const *in, char *name, size_t n);
 
 typedef struct inc_plan_memory {
-  size_t arena;         /* activations, gradients, temporaries: one block */
-  size_t workspace;     /* kernels' scratch, shared */
+  size_t arena;         /* activations, gradients, temporaries, kernels' scratch: one block */
+  size_t workspace;     /* of it, the largest scratch of a kernel */
   size_t kept;          /* hoisted values and packed weights */
   size_t captured;      /* tensors that exist outside: weights, slots, statistics */
   size_t without_reuse; /* what the arena would take if nothing shared memory */

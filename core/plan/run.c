@@ -52,6 +52,7 @@ static int wire(inc_plan *p) {
   for (int i = 0; i < p->n_steps; i++) {
     inc_step *s = &p->steps[i];
     const inc_gop *op = &p->g->ops[s->op];
+    s->workspace = p->arena + p->scratch[s->place].offset;
     for (int k = 0; k < op->node.n_in; k++) {
       if (op->in[k] < 0) continue;
       s->in[k] = inc_plan_address(p, op->in[k]);
@@ -69,14 +70,12 @@ int inc_plan_allocate(inc_plan *p) {
     return inc_fail(INC_EMEM, NULL, "out of memory: the step wants %.2f GiB in one block",
                     (double)p->arena_bytes / (1 << 30)),
            inc_hint("a smaller batch takes less: memory grows in proportion to it");
-  p->workspace = inc_alloc(p->workspace_bytes);
   p->arena = arena;
-  int code = p->workspace ? wire(p) : INC_EMEM;
+  int code = wire(p);
   if (code) {
     inc_free(p->arena);
-    inc_free(p->workspace);
     inc_free(p->patches);
-    p->arena = p->workspace = NULL;
+    p->arena = NULL;
     p->patches = NULL;
     p->n_patches = 0;
   }
@@ -96,7 +95,7 @@ static int blame(const inc_plan *p, const inc_step *s, int code) {
 
 static int run_step(inc_plan *p, inc_step *s, bool same) {
   int64_t start = p->profile ? now_ns() : 0;
-  int code = inc_cpu_backend.run(s->kernel, s->in, s->out, p->workspace, same ? s->same : 0);
+  int code = inc_cpu_backend.run(s->kernel, s->in, s->out, s->workspace, same ? s->same : 0);
   if (p->profile) s->ns = now_ns() - start;
   return code ? blame(p, s, code) : INC_OK;
 }
