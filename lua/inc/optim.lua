@@ -31,8 +31,8 @@ end
 
 local function describe(name, given)
   local options = specs[name](given)
-  if options.lr <= 0 or options.lr ~= options.lr then
-    args.fail('optim.%s: lr: expected more than 0, got %s', name, options.lr)
+  if options.lr < 0 or options.lr ~= options.lr then
+    args.fail('optim.%s: lr: expected at least 0, got %s', name, options.lr)
   end
   local check = kinds[name].check
   if check then check(options) end

@@ -32,7 +32,7 @@ test('wrong calls', function()
   check.raises(function() optim.sgd{} end, 'optim.sgd: lr: expected a number, got nothing')
   check.raises(function() optim.sgd{lr = 0.1, momentun = 0.9} end,
     'optim.sgd: momentun: unknown option (did you mean momentum?)')
-  check.raises(function() optim.sgd{lr = -1} end, 'optim.sgd: lr: expected more than 0, got -1')
+  check.raises(function() optim.sgd{lr = -1} end, 'optim.sgd: lr: expected at least 0, got -1')
   check.raises(function() optim.sgd{lr = 1, nesterov = true} end,
     'optim.sgd: nesterov: expected momentum above 0 with it')
   check.raises(function() optim.by_name('adamx', {}) end,
