@@ -1,0 +1,293 @@
+--- A run: what train and resume return. Status, messages, the log as columns, curves, and waiting.
+--
+-- The run itself is a thread in C (core/run) that never enters Lua. What it has to say (validated, saved, a bad
+-- picture) waits in a queue until somebody in Lua looks: the prompt when idle, or the loop of run:wait(). Runs
+-- that are going are held in a list, so that `train{...}` without a variable is not collected.
+
+local core = require 'inc.core'
+local args = require 'inc.args'
+local json = require 'inc.json'
+local log = require 'inc.run.log'
+
+local Run = {__name = 'inc.run'}
+
+local active = {}
+
+-- -- life ---------------------------------------------------------------------------------------------------
+
+--- (for train) A run around a started thread.
+function Run.new(fields)
+  local self = setmetatable(fields, Run)
+  fields.hooks = {}
+  active[#active + 1] = self
+  return self
+end
+
+--- The runs that are going.
+function Run.active()
+  local list = {}
+  for _, run in ipairs(active) do
+    if not core.run_over(run.handle) then list[#list + 1] = run end
+  end
+  return list
+end
+
+local function forget(self)
+  for i, run in ipairs(active) do
+    if run == self then table.remove(active, i) break end
+  end
+end
+
+-- -- words --------------------------------------------------------------------------------------------------
+
+local function duration(seconds)
+  seconds = math.floor(seconds + 0.5)
+  if seconds < 3600 then return ('%d:%02d'):format(seconds // 60, seconds % 60) end
+  return ('%d:%02d:%02d'):format(seconds // 3600, seconds // 60 % 60, seconds % 60)
+end
+
+local function progress(s)
+  local parts = {('step %d/%d'):format(s.step, s.steps), ('epoch %d/%d'):format(s.epoch, s.epochs)}
+  if s.smooth_loss then parts[#parts + 1] = ('loss %.4f'):format(s.smooth_loss) end
+  if s.val then parts[#parts + 1] = ('top-1 %.3f'):format(s.val.top1) end
+  if s.lr then parts[#parts + 1] = ('lr %.3g'):format(s.lr) end
+  if s.img_s and s.img_s > 0 then parts[#parts + 1] = ('%.1f img/s'):format(s.img_s) end
+  if s.data_wait then parts[#parts + 1] = ('data %.0f%%'):format(100 * s.data_wait) end
+  if s.eta and s.state == 'running' then parts[#parts + 1] = 'eta ' .. duration(s.eta) end
+  return table.concat(parts, '  ')
+end
+
+local function validation(v)
+  return ('held out: top-1 %.4f, top-5 %.4f, loss %.4f (%d pictures)'):format(v.top1, v.top5, v.loss, v.n)
+end
+
+-- One line for an event that a user wants to see, or nil.
+local function event_line(e)
+  if e[1] == 'val' then return ('step %d  %s'):format(e.step, validation(e.val)) end
+  if e[1] == 'bad' then return 'bad picture left out: ' .. e.text end
+end
+
+function Run:__tostring()
+  local s = core.run_status(self.handle)
+  local text = ('run %s: %s, %s'):format(self.folder, s.state, progress(s))
+  if s.best then text = text .. ('\nbest so far: top-1 %.4f at step %d'):format(s.best, s.best_step) end
+  if s.bad > 0 then text = text .. ('\n%d bad picture%s left out'):format(s.bad, s.bad == 1 and '' or 's') end
+  if s.error then text = text .. '\n' .. s.error end
+  return text
+end
+
+-- -- methods ------------------------------------------------------------------------------------------------
+
+local methods = {}
+
+--- What the run is doing: state, step, steps, epoch, epochs, loss, smooth_loss, lr, img_s, data_wait (share of
+-- the time), eta (seconds), val, best, best_step, saved_step, bad, error.
+-- > run:status().step
+function methods:status() return core.run_status(self.handle) end
+
+--- Finish the step, save a checkpoint and end. `resume` goes on from there.
+function methods:stop()
+  core.run_stop(self.handle)
+  return self
+end
+
+--- Rest after the step at hand, until continue.
+function methods:pause()
+  core.run_pause(self.handle, true)
+  return self
+end
+
+--- Go on after pause.
+methods['continue'] = function(self)
+  core.run_pause(self.handle, false)
+  return self
+end
+
+--- Write a checkpoint after the step at hand.
+function methods:save()
+  core.run_save(self.handle)
+  return self
+end
+
+local set_spec = args.spec('run:set', 'lr:number')
+
+--- Change the learning rate from the next step to the end; the log and the checkpoints note it.
+-- > run:set{lr = 1e-3}
+function methods:set(changes)
+  core.run_set(self.handle, 'lr', set_spec(changes).lr)
+  return self
+end
+
+--- Call f(run, event) when something happened: 'epoch', 'val', 'save', 'best', 'bad' or 'end'. Hooks run at the
+-- prompt, or inside run:wait(), never in the run's own thread.
+-- > run:on('epoch', function(r) print(r) end)
+function methods:on(kind, f)
+  local kinds = {'epoch', 'val', 'save', 'best', 'bad', 'end'}
+  if not table.concat(kinds, ' '):find(tostring(kind), 1, true) then
+    args.fail('run:on: %s: unknown event%s', tostring(kind), args.hint(kind, kinds))
+  end
+  self.hooks[#self.hooks + 1] = {kind = kind, f = f}
+  return self
+end
+
+--- Run f while the run rests between two steps, so that its net can be read or saved in one piece.
+function methods:held(f, ...)
+  core.run_hold(self.handle)
+  local _ <close> = setmetatable({}, {__close = function() core.run_release(self.handle) end})
+  return f(...)
+end
+
+--- Change the optimizer of a run that is going: not built yet.
+function methods.swap() args.fail 'run:swap: not built yet' end
+
+--- A second run from a step of this one: not built yet.
+function methods.fork() args.fail 'run:fork: not built yet' end
+
+local function series(columns, name)
+  local x, y = {}, {}
+  for i, v in ipairs(columns[name] or {}) do
+    if v == v then x[#x + 1], y[#y + 1] = columns.step[i], v end
+  end
+  return {name = name, x = x, y = y}
+end
+
+--- Draw columns of the log in the terminal, and the loss to loss.png in the run's folder.
+-- @param names columns, {'loss'} when left out
+-- > run:plot{'loss', 'val.top1'}
+function methods:plot(names)
+  local columns, list = self.log, {}
+  for i, name in ipairs(names or {'loss'}) do
+    if not columns[name] then
+      args.fail('run:plot: %s: no such column%s', tostring(name), args.hint(name, columns.names))
+    end
+    list[i] = series(columns, name)
+  end
+  list.title, list.xlabel = self.folder, 'step'
+  inc.plot(list)
+  self:write_plot()
+  return self
+end
+
+--- Write loss.png into the run's folder; nil and a sentence when it cannot be drawn.
+function methods:write_plot()
+  local columns = self.log
+  local list = {series(columns, 'loss'), smooth = 0.6, xlabel = 'step', ylabel = 'loss', title = self.folder,
+    file = self.folder .. '/loss.png'}
+  return require('inc.plot').draw(list)
+end
+
+-- -- events -------------------------------------------------------------------------------------------------
+
+-- Take what happened, call hooks, and return the lines that a user should see.
+local function drain(self)
+  local lines = {}
+  for _, e in ipairs(core.run_events(self.handle)) do
+    lines[#lines + 1] = event_line(e)
+    for _, hook in ipairs(self.hooks) do
+      if hook.kind == e[1] then hook.f(self, e) end
+    end
+    if e[1] == 'epoch' and self.settings.plot or e[1] == 'end' then self:write_plot() end
+    if e[1] == 'end' then forget(self) end
+  end
+  return lines
+end
+
+local function last_words(self)
+  local s = core.run_status(self.handle)
+  if s.state == 'failed' then return nil, s.error end
+  local best = s.best and ('best top-1 %.4f at step %d, '):format(s.best, s.best_step) or ''
+  return ('%s after step %d of %d; %sin %s'):format(s.state, s.step, s.steps, best, self.folder)
+end
+
+-- -- waiting ------------------------------------------------------------------------------------------------
+
+local function is_prompt() return package.loaded['inc.shell.prompt'] ~= nil end
+
+-- Ctrl-C while a script waits: the run finishes its step and saves before the program ends.
+local function stopping(self)
+  return setmetatable({}, {__close = function(_, err)
+    if err == nil or is_prompt() or core.run_over(self.handle) then return end
+    core.run_finish(self.handle)
+    local s = core.run_status(self.handle)
+    forget(self)
+    core.interrupt_again()
+    if s.state == 'failed' then error(s.error, 0) end
+    error(('stopped after step %d of %d, saved; go on with: incsh resume %s'):format(s.step, s.steps,
+      self.folder), 0)
+  end})
+end
+
+local function say(lines)
+  for _, line in ipairs(lines) do print(line) end
+  if #lines > 0 then io.stdout:flush() end
+end
+
+--- Wait until the run is over, printing a line every few seconds. Raises what made it fail. Ctrl-C at the
+-- prompt ends the waiting and not the run; in a script the run saves and ends.
+-- @param options quiet = true prints nothing; every = seconds between lines
+-- @return the run
+function methods:wait(options)
+  local o = args.spec('run:wait', 'quiet:bool=false, every:number=5')(options)
+  local _ <close> = stopping(self)
+  local last, last_step = core.clock(), nil
+  repeat
+    local over = core.run_wait(self.handle, 0.25)
+    local lines, s = drain(self), core.run_status(self.handle)
+    local due = core.clock() - last >= o.every or (s.step > self.first + 1 and not last_step)
+    if due and not over and s.step ~= last_step then
+      last, last_step = core.clock(), s.step
+      lines[#lines + 1] = progress(s)
+    end
+    if not o.quiet then say(lines) end
+  until over
+  local text, why = last_words(self)
+  if not text then args.fail('%s', why) end
+  if not o.quiet then say{text} end
+  return self
+end
+
+--- (for the shell) A status line for the prompt, and lines to show above it.
+local function shell_idle()
+  local lines, status = {}, nil
+  for _, run in ipairs{table.unpack(active)} do
+    for _, line in ipairs(drain(run)) do lines[#lines + 1] = line end
+    if core.run_over(run.handle) then
+      forget(run)
+      local text, why = last_words(run)
+      lines[#lines + 1] = text or 'run failed: ' .. why
+    else
+      status = status or progress(core.run_status(run.handle))
+    end
+  end
+  return status, lines
+end
+
+--- (for the shell) Wait for all runs that are going, as a script does at its end.
+local function wait_runs()
+  while active[1] do active[1]:wait() end
+end
+
+local inc = require 'inc'
+inc.active_runs, inc.shell_idle, inc.wait_runs = Run.active, shell_idle, wait_runs
+
+-- -- fields -------------------------------------------------------------------------------------------------
+
+local fields = {}
+
+--- run.log: the log as columns: t.step, t.loss, t['val.top1'] (NaN where a step has no value), and t.names.
+function fields.log(self) return log.read(self.folder .. '/log.jsonl') end
+
+--- run.config: the configuration in the run's folder.
+function fields.config(self) return json.read(self.folder .. '/config.json') end
+
+function Run.__index(self, key)
+  if methods[key] then return methods[key] end
+  if fields[key] then return fields[key](self) end
+end
+
+Run.__names = methods
+
+--- Is it a run?
+function Run.is_run(v) return getmetatable(v) == Run end
+
+return Run

@@ -1,0 +1,229 @@
+--- From settings to what runs: pictures, net, optimizer, averages, and the planned step and evaluation.
+
+local core = require 'inc.core'
+local args = require 'inc.args'
+local weights = require 'inc.weights'
+
+local build = {}
+
+-- -- data ---------------------------------------------------------------------------------------------------
+
+--- The list of pictures (in C) behind what the user calls data.
+function build.images_of(data, who)
+  local images = type(data) == 'userdata' and data or type(data) == 'table' and data.images
+  if images then return images end
+  args.fail('%s: data: expected a folder or what data.folder gives, got %s', who, args.show(data))
+end
+
+--- Scan a folder, telling what is odd about it.
+-- @param options val, seed, classes
+function build.scan(path, options)
+  local images = core.images_scan(core.path_full(path), options)
+  for _, warning in ipairs(images:warnings()) do inc.note('%s', warning) end
+  local bad = images:indices 'bad'
+  for _, i in ipairs(bad) do
+    local item = images:item(i)
+    inc.note('%s: %s', item.path, item.why)
+  end
+  if #bad > 0 then inc.note('%d bad picture%s left out', #bad, #bad == 1 and ' is' or 's are') end
+  return images
+end
+
+--- The pictures of a run; `data` is a path or a data object.
+function build.data(o)
+  local images = type(o.data) == 'string' and build.scan(o.data, {val = o.val, seed = 1, classes = o.classes})
+    or build.images_of(o.data, 'train')
+  local info = images:info()
+  if #images:classes() < 2 then
+    args.fail('train: %s: expected at least two classes, got %s', info.root, table.concat(images:classes(), ', '))
+  end
+  if o.bad == 'stop' and info.bad > 0 then
+    local item = images:item(images:indices('bad')[1])
+    args.fail('train: %s: %s', item.path, item.why)
+  end
+  return images, info
+end
+
+-- -- net ----------------------------------------------------------------------------------------------------
+
+local function new_net(o, classes)
+  local make = require('inc.models')[o.model]
+  return make{classes = classes, aux = o.aux or (o.aux == nil and not o.weights), weights = o.weights,
+    dropout = o.dropout}
+end
+
+--- The net of a run: the user's, or a model made for these classes.
+function build.net(o, classes)
+  local seed = core.seed()
+  if not o.net then core.seed(o.seed) end
+  local net = o.net or new_net(o, classes)
+  if not o.net then core.seed(seed) end
+  if o.net and o.weights then inc.note('%s', net:load(o.weights, {fresh = {'^fc%.', '^AuxLogits%.'}})) end
+  local known = net.classes
+  if known and table.concat(known, '\n') ~= table.concat(classes, '\n') then
+    args.fail('train: classes: the net has %s, the data has %s', table.concat(known, ', '),
+      table.concat(classes, ', '))
+  end
+  net.classes = classes
+  for _, pattern in ipairs(o.freeze) do net:freeze(pattern) end
+  return net
+end
+
+-- -- plans --------------------------------------------------------------------------------------------------
+
+-- Run f with the net's tensors replaced by their averages.
+local function with_averages(average, f)
+  local swapped = {}
+  local restore <close> = setmetatable({}, {__close = function()
+    for _, s in ipairs(swapped) do s.owner._tensor[s.key] = s.tensor end
+  end})
+  for _, entry in ipairs(average and average.entries or {}) do
+    if entry.average then
+      swapped[#swapped + 1] = {owner = entry.owner, key = entry.key, tensor = entry.owner._tensor[entry.key]}
+      entry.owner._tensor[entry.key] = entry.average
+    end
+  end
+  return f(restore)
+end
+
+-- Run f in a precision, with every layer in one mode; both are as before afterwards.
+local function in_mode(net, training, precision, f)
+  local modes, before = {}, core.precision(precision)
+  for i, entry in ipairs(net:named_modules()) do modes[i] = {entry[2], entry[2].training} end
+  local restore <close> = setmetatable({}, {__close = function()
+    core.precision(before)
+    for _, m in ipairs(modes) do rawset(m[1], 'training', m[2]) end
+  end})
+  net:train(training)
+  return f(restore)
+end
+
+local function pictures_spec(batch, size)
+  return {dtype = 'u8', shape = {batch, 3, size, size}, channels_last = true}
+end
+
+local trace = function(...) return require('inc.plan').trace(...) end
+
+--- Planned evaluation: u8 pictures to f32 logits.
+-- @param average an average of weights to use instead of the net's own, or nil
+-- @return the plan, the number of logits
+function build.eval_plan(net, batch, precision, average)
+  local classes
+  local function forward(x)
+    local logits = net(x)
+    local shape = logits:shape()
+    if #shape ~= 2 or shape[1] ~= batch then
+      args.fail('evaluate: expected a net that gives [N, classes], got %s', args.show(shape))
+    end
+    classes = shape[2]
+    return logits:cast 'f32'
+  end
+  local plan = in_mode(net, false, precision, function()
+    return with_averages(average, function()
+      return core.no_grad(trace, forward, {pictures_spec(batch, build.size_of(net))})
+    end)
+  end)
+  return plan, classes
+end
+
+--- Side of the square that a net sees.
+function build.size_of(net) return net.preprocess and net.preprocess.size or 299 end
+
+--- Planned training step: pictures and labels to the loss; the state moves on when it is committed.
+function build.step_plan(net, o, optimizer, average, rng)
+  local options = {label_smoothing = o.label_smoothing, aux_weight = o.aux_weight}
+  local function step(x, y)
+    local loss = net:loss(x, y, options)
+    loss:backward()
+    optimizer:step()
+    if average then average:step() end
+    return loss
+  end
+  local specs = {pictures_spec(o.batch, build.size_of(net)), {dtype = 'i64', shape = {o.batch}}}
+  return in_mode(net, true, o.precision, function()
+    local restore <close> = setmetatable({}, {__close = function() core.rng_use(nil) end})
+    core.rng_use(rng)
+    return trace(step, specs, {}), restore
+  end)
+end
+
+--- How a net's pictures are cut: the options of a loader's transform.
+function build.eval_transform(net)
+  local p = net.preprocess
+  return {augment = 'eval', size = build.size_of(net), crop = p and p.crop, filter = p and p.filter}
+end
+
+-- -- memory -------------------------------------------------------------------------------------------------
+
+local function number_in(path, pattern, unit)
+  local f = io.open(path)
+  local n = f and f:read 'a':match(pattern)
+  if f then f:close() end
+  return n and tonumber(n) and tonumber(n) * (unit or 1)
+end
+
+local function least(a, b) return a and b and math.min(a, b) or a or b end
+
+--- Bytes that can still be had: of the machine, of the control group, of this process.
+function build.free_memory()
+  local free = number_in('/proc/meminfo', 'MemAvailable:%s*(%d+)', 1024)
+  local limit = number_in('/sys/fs/cgroup/memory.max', '^(%d+)')
+  local used = number_in('/sys/fs/cgroup/memory.current', '^(%d+)')
+  if limit and used then
+    local cache = number_in('/sys/fs/cgroup/memory.stat', 'inactive_file (%d+)') or 0
+    free = least(free, limit - used + cache)
+  end
+  local space = number_in('/proc/self/limits', 'Max address space%s+(%d+)')
+  if space then free = least(free, space - (number_in('/proc/self/status', 'VmSize:%s*(%d+)', 1024) or 0)) end
+  return free
+end
+
+--- Refuse a plan that cannot fit, before anything of it is allocated.
+function build.check_memory(plan, batch)
+  local m, free = plan:memory(), build.free_memory()
+  local wanted = m.arena + m.workspace + m.kept
+  if not free or wanted <= free then return end
+  local fits = math.floor(batch * 0.9 * free / wanted)
+  args.fail('train: out of memory: batch %d wants %.1f GB, %.1f GB are free; %s', batch, wanted / 1e9, free / 1e9,
+    fits >= 1 and ('batch %d would fit'):format(fits) or 'no batch would fit')
+end
+
+-- -- state --------------------------------------------------------------------------------------------------
+
+--- Everything that a checkpoint holds, in order: the net under its own names, then slots and averages.
+function build.state(net, optimizer, average)
+  local list = {}
+  for _, entry in ipairs(net:state()) do list[#list + 1] = {entry[1], entry[2]} end
+  for _, entry in ipairs(optimizer:slots()) do list[#list + 1] = {'optim/' .. entry[1], entry[2]} end
+  for _, entry in ipairs(average and average:slots() or {}) do
+    list[#list + 1] = {'ema/' .. entry[1], entry[2]}
+  end
+  return list
+end
+
+--- Copy a checkpoint into the state; checked whole before the first number is written.
+function build.load_state(state, path)
+  local names, tensors = core.load(path)
+  for _, entry in ipairs(state) do
+    local t = tensors[entry[1]]
+    if not t then args.fail('resume: %s: has no %s', path, entry[1]) end
+    if args.show(t:shape()) ~= args.show(entry[2]:shape()) then
+      args.fail('resume: %s: %s: expected shape %s, got %s', path, entry[1], args.show(entry[2]:shape()),
+        args.show(t:shape()))
+    end
+  end
+  core.no_grad(function()
+    for _, entry in ipairs(state) do entry[2]:copy_(tensors[entry[1]]) end
+  end)
+  return names
+end
+
+--- Metadata of the files of a run.
+function build.metadata(net, kind)
+  local out = weights.metadata_of(net)
+  for key, value in pairs(out) do out[key] = tostring(value) end
+  out.kind = kind
+  return out
+end
+
+return build

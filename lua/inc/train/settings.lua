@@ -1,0 +1,176 @@
+--- What a run is: options of train, checked and completed, and their plain form for config.json.
+--
+-- Settings come from four places, each over the one before: a recipe, the optimizer's own defaults, what the
+-- user gave, and (on resume) the run's config.json, which holds everything that decides the result. Numbers of
+-- steps are settled once the data is known.
+
+local core = require 'inc.core'
+local args = require 'inc.args'
+local optim = require 'inc.optim'
+local ema = require 'inc.ema'
+local schedule = require 'inc.schedule'
+local recipes = require 'inc.recipes'
+
+local settings = {}
+
+settings.spec = args.spec('train', 'net:any?, data:any?; out:string?, weights:string?, ' ..
+  'model:string=inception_v3, classes:any=auto, val:number=0.2, steps:int?, epochs:number?, batch:int?, ' ..
+  'optimizer:any?, lr:number?, momentum:number?, weight_decay:number?, clip_norm:number?, schedule:any?, ' ..
+  'freeze:any?, augment:enum(inception|light|none)?, precision:enum(auto|f32|bf16)=auto, ' ..
+  'devices:string=cpu, sync_bn:bool=false, ema:any?, label_smoothing:number?, aux:bool?, ' ..
+  'aux_weight:number?, dropout:number?, workers:int=0, seed:int=1, save_every:int?, val_every:int?, ' ..
+  'bad:enum(skip|stop)=skip, plot:bool=false, plan:bool=true')
+
+-- -- pieces -------------------------------------------------------------------------------------------------
+
+local function from_recipe(o, fine_tuning)
+  local recipe = fine_tuning and recipes.fine_tune{} or recipes.release{}
+  if o.steps or o.epochs then recipe.steps, recipe.epochs = nil, nil end
+  if o.optimizer and not o.schedule then recipe.schedule = nil end
+  for name, value in pairs(recipe) do
+    if o[name] == nil and name ~= 'optimizer' then o[name] = value end
+  end
+  return recipe.optimizer
+end
+
+local function check_optimizer(o, usual)
+  local changes = {lr = o.lr, momentum = o.momentum, weight_decay = o.weight_decay, clip_norm = o.clip_norm}
+  local given = o.optimizer
+  if given == nil or given == usual.name then
+    given = usual
+  elseif type(given) == 'string' then
+    if not o.lr and given == 'sgd' then changes.lr = usual.options.lr end
+    return optim.by_name(given, changes)
+  elseif not optim.is_optimizer(given) then
+    args.fail('train: optimizer: expected one of optim or its name (%s), got %s',
+      table.concat(optim.names(), ', '), args.show(given))
+  end
+  return next(changes) and given:with(changes) or given
+end
+
+local usual_schedules = {
+  constant = {}, cosine = {warmup = 0.05}, exponential = {0.94, every = '2 epochs'}, step = {0.1, every = 0.33},
+}
+
+local function check_schedule(given)
+  if given == nil then return optim.constant{} end
+  if type(given) == 'string' then return schedule.by_name(given, usual_schedules[given]) end
+  if schedule.is_schedule(given) then return given end
+  args.fail('train: schedule: expected one of optim or its name (%s), got %s',
+    table.concat(schedule.names(), ', '), args.show(given))
+end
+
+local function check_ema(given)
+  if given == nil or given == false or given == 0 then return nil end
+  if type(given) == 'table' and given.bind then return given end
+  return ema.describe(given)
+end
+
+local function check_freeze(given)
+  if given == nil then return {} end
+  if type(given) == 'string' then return {given} end
+  if args.types.strings[1](given) then return given end
+  args.fail('train: freeze: expected a Lua pattern or a list of them, got %s', args.show(given))
+end
+
+local function check_classes(given)
+  if given == 'auto' then return nil end
+  if type(given) == 'table' and args.types.strings[1](given) then return given end
+  if type(given) ~= 'string' then
+    args.fail("train: classes: expected 'auto' or a list of names, got %s", args.show(given))
+  end
+  local list = {}
+  for name in given:gmatch '[^,]+' do list[#list + 1] = name end
+  return list
+end
+
+local function positive(o, ...)
+  for _, name in ipairs{...} do
+    if o[name] and not (o[name] > 0) then
+      args.fail('train: %s: expected more than 0, got %s', name, args.show(o[name]))
+    end
+  end
+end
+
+local function not_built(o)
+  if o.devices ~= 'cpu' then args.fail('train: devices = %s: not built yet (there is cpu)', args.show(o.devices)) end
+  if o.sync_bn then args.fail 'train: sync_bn: not built yet (there is one device)' end
+  if not o.plan then args.fail 'train: plan = false: not built yet (write a loop with data batches)' end
+end
+
+--- Does this processor multiply bf16 in hardware?
+function settings.has_bf16()
+  local f = io.open '/proc/cpuinfo'
+  local flags = f and f:read 'a' or ''
+  if f then f:close() end
+  return flags:find('avx512_bf16', 1, true) ~= nil or flags:find('amx_bf16', 1, true) ~= nil
+end
+
+-- -- all of it ----------------------------------------------------------------------------------------------
+
+--- Check what the user gave and complete it.
+-- @param given the table of train{...}
+-- @return a table with net, data, out, optimizer, schedule, ema, ... and steps or epochs
+function settings.read(given)
+  if type(given) == 'string' then given = {given} end
+  if type(given) ~= 'table' then args.fail('train: expected one table, got %s', type(given)) end
+  local copy = {}
+  for key, value in pairs(given) do copy[key] = value end
+  if copy[2] == nil and not args.is_module(copy[1]) then copy[1], copy.data = nil, copy.data or copy[1] end
+  local o = settings.spec(copy)
+  if o.net and not args.is_module(o.net) then
+    args.fail('train: net: expected a net, got %s', args.show(o.net))
+  end
+  if o.data == nil then args.fail 'train: expected data: a folder, or what data.folder gives' end
+  not_built(o)
+  local usual = from_recipe(o, o.weights ~= nil or o.net ~= nil)
+  o.optimizer, o.schedule, o.ema = check_optimizer(o, usual), check_schedule(o.schedule), check_ema(o.ema)
+  o.freeze, o.classes = check_freeze(o.freeze), check_classes(o.classes)
+  positive(o, 'steps', 'epochs', 'batch', 'save_every', 'val_every')
+  if o.steps and o.epochs then args.fail 'train: steps and epochs: expected one of them, got both' end
+  if o.precision == 'auto' then o.precision = settings.has_bf16() and 'bf16' or 'f32' end
+  return o
+end
+
+-- Fields that are plain values already.
+local plain = {
+  'model', 'weights', 'steps', 'epochs', 'batch', 'augment', 'precision', 'devices', 'label_smoothing', 'aux',
+  'aux_weight', 'dropout', 'workers', 'seed', 'save_every', 'val_every', 'bad', 'plot',
+}
+
+--- The plain form for config.json.
+function settings.to_table(o)
+  local out = {
+    optimizer = o.optimizer:to_table(), schedule = o.schedule:to_table(), freeze = require('inc.json').list(o.freeze),
+    ema = o.ema and o.ema:to_table() or nil,
+  }
+  for _, name in ipairs(plain) do out[name] = o[name] end
+  return out
+end
+
+--- The settings that config.json holds.
+function settings.from_table(t)
+  local o = {optimizer = optim.from_table(t.optimizer), schedule = optim.schedule_from_table(t.schedule)}
+  o.ema, o.freeze = t.ema and ema.describe(t.ema) or nil, t.freeze or {}
+  for _, name in ipairs(plain) do o[name] = t[name] end
+  return o
+end
+
+--- Steps of an epoch and of the run, for this many training pictures.
+function settings.settle_steps(o, pictures)
+  if o.batch > pictures then
+    args.fail('train: batch: expected at most the %d pictures of the training part, got %d', pictures, o.batch)
+  end
+  o.epoch_steps = pictures // o.batch
+  o.total = o.steps or math.max(1, math.floor(o.epochs * o.epoch_steps + 0.5))
+  o.save_every = o.save_every or o.epoch_steps
+  o.val_every = o.val_every or o.epoch_steps
+end
+
+--- Number of threads that kernels use: part of what decides the bits of a run.
+function settings.use_threads(n)
+  if n and n ~= core.threads() then core.threads(n) end
+  return core.threads()
+end
+
+return settings
