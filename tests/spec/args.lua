@@ -1,4 +1,7 @@
 -- The notation of one-table calls, and what the table `inc` itself promises.
+--
+-- Texts are compared whole: an error that names the wrong thing sends its reader the wrong way.
+-- One test holds the number of its own line, to see that errors point at the user's.
 
 local spec = inc.args.spec
 
@@ -30,7 +33,7 @@ end)
 test('errors point at the line outside the library', function()
   local ok, message = pcall(function() nn.Dropout{p = 'x'} end)
   check.ok(not ok)
-  check.contains(message, 'tests/spec/args.lua:31: nn.Dropout: p: expected a number, got "x"')
+  check.contains(message, 'tests/spec/args.lua:33: nn.Dropout: p: expected a number, got "x"')
 end)
 
 test('nearest names', function()

@@ -1,4 +1,7 @@
 -- Layers and nets: names and order, late parameters, freezing, replacing, printing, saving and loading.
+--
+-- One small net serves most tests; it leaves out every input size, so that late making is always on trial.
+-- Values of ops are held to PyTorch's elsewhere (golden_ops); here it is what nn adds to them.
 
 local show = inc.args.show
 

@@ -1,4 +1,7 @@
 --- nn.Sequential and nn.Concat, and `a | b`, which makes a Sequential.
+--
+-- Children come by position, names in a list beside them: named fields of a table would have no order. Concat
+-- only calls cat; that its branches write into one buffer is the planner's business.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
@@ -35,7 +38,7 @@ function Sequential:forward(x)
   return x
 end
 
--- `a | b | c` is one Sequential of three: a pipe is laid out flat unless it was given names.
+--- What `a | b` makes. `a | b | c` is one Sequential of three: a pipe is laid out flat unless it has names.
 function Sequential.compose(a, b)
   local list = {}
   for _, side in ipairs{a, b} do

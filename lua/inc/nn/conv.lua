@@ -42,8 +42,10 @@ function Conv2d:build_parameters(x)
   if o.bias then self:create('bias', {o.out_channels}, o.init and initial.zeros or init) end
 end
 
+--- (for replace) Take the input size of the layer that stood here.
 function Conv2d:inherit_size(old) self.in_channels = self.in_channels or old.in_channels end
 
+--- (for loading) Take the input size from the shape of a stored tensor.
 function Conv2d:size_from(shape) self.in_channels = self.in_channels or shape[2] * self.options.groups end
 
 function Conv2d:forward(x)

@@ -24,6 +24,7 @@ end
 --- One value everywhere.
 -- > nn.init.constant{0.5}
 local constant = kind('constant', 'value:number;', function(self, tensor) tensor:fill_(self.value) end)
+--- A new tensor of that value.
 function constant:make(shape)
   if self.value == 0 then return core.zeros(shape) end
   return core.full{table.unpack(shape), value = self.value}

@@ -28,8 +28,10 @@ function Linear:build_parameters(x)
   if o.bias then self:create('bias', {o.out_features}, o.init and initial.zeros or init) end
 end
 
+--- (for replace) Take the input size of the layer that stood here.
 function Linear:inherit_size(old) self.in_features = self.in_features or old.in_features end
 
+--- (for loading) Take the input size from the shape of a stored tensor.
 function Linear:size_from(shape) self.in_features = self.in_features or shape[2] end
 
 function Linear:forward(x)

@@ -39,8 +39,10 @@ function BatchNorm2d:build_parameters(x)
   self:create('running_var', {channels}, initial.ones)
 end
 
+--- (for replace) Take the input size of the layer that stood here.
 function BatchNorm2d:inherit_size(old) self.num_features = self.num_features or old.num_features end
 
+--- (for loading) Take the input size from the shape of a stored tensor.
 function BatchNorm2d:size_from(shape) self.num_features = self.num_features or shape[1] end
 
 function BatchNorm2d:forward(x)
