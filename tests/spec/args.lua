@@ -33,7 +33,7 @@ end)
 test('errors point at the line outside the library', function()
   local ok, message = pcall(function() nn.Dropout{p = 'x'} end)
   check.ok(not ok)
-  check.contains(message, 'tests/spec/args.lua:33: nn.Dropout: p: expected a number, got "x"')
+  check.contains(message, 'tests/spec/args.lua:34: nn.Dropout: p: expected a number, got "x"')
 end)
 
 test('nearest names', function()
