@@ -11,7 +11,8 @@ read_globals = {
 files['examples'] = {allow_defined_top = true, ignore = {'111', '113', '131'}}
 -- The harness gives these to every spec.
 files['tests'] = {
-  read_globals = {'check', 'skip', 'tmp', 'sh', 'shared', 'quote', 'write_file', 'read_file',
+  read_globals = {'check', 'skip', 'tmp', 'sh', 'shared', 'quote', 'write_file', 'read_file', 'incsh',
+    'make_pictures',
     test = {fields = {'slow'}}},
   max_cyclomatic_complexity = 25,
 }

@@ -49,11 +49,15 @@ $(B)/tests/c/test_%: tests/c/test_%.c $(B)/core.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $< $(B)/core.a $(LIBS)
 
+$(B)/tests/c/make_pictures: tests/c/make_pictures.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $< -ljpeg -lpng
+
 check: ctest spec             ## C tests and Lua specs, nothing installed first
-ctests: $(CTESTS)
+ctests: $(CTESTS) $(B)/tests/c/make_pictures
 ctest: ctests                ## C unit tests
 	@scripts/lib/tally $(CTESTS)
-spec: all                    ## Lua specs (ONLY="word ..." selects)
+spec: all $(B)/tests/c/make_pictures ## Lua specs (ONLY="word ..." selects)
 	$(B)/incsh tests/run.lua $(ONLY)
 test:                        ## install what the tests need, build, run everything
 	scripts/test

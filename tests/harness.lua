@@ -169,6 +169,22 @@ local function read_file(path)
   return f:read 'a'
 end
 
+-- What runs these tests, as a word for sh; and the program beside it that makes pictures.
+local incsh = quote(arg and arg[-1] or 'build/incsh')
+
+--- (classes, each, side): a new folder of `classes` classes with `each` JPEG pictures, `side` pixels high.
+--- (kind, path): one odd picture at `path` (tests/c/make_pictures.c).
+local function make_pictures(classes, each, side)
+  local maker = (arg[-1] or 'build/incsh'):gsub('[^/]*$', 'tests/c/make_pictures')
+  if type(classes) == 'string' then
+    check.equal(sh {maker, classes, each}.status, 0, 'make_pictures ' .. classes)
+    return each
+  end
+  local dir = tmp() .. '/pictures'
+  check.equal(sh {maker, 'set', dir, classes, each, side}.status, 0, 'make_pictures set')
+  return dir
+end
+
 local test = setmetatable({}, {__call = function(_, name, f) specs[#specs + 1] = {name = name, run = f} end})
 --- A test that --fast leaves out: seconds, not milliseconds.
 function test.slow(name, f) specs[#specs + 1] = {name = name, run = f, slow = true} end
@@ -177,7 +193,7 @@ function test.slow(name, f) specs[#specs + 1] = {name = name, run = f, slow = tr
 
 -- These names and no others are added for the specs.
 local helpers = {test = test, check = check, skip = skip, tmp = tmp, sh = sh, shared = shared, quote = quote,
-                 write_file = write_file, read_file = read_file}
+                 write_file = write_file, read_file = read_file, incsh = incsh, make_pictures = make_pictures}
 
 local function remove_tmp()
   for i = #cleanup, 1, -1 do

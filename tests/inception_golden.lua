@@ -60,6 +60,30 @@ function M.net(golden)
   return net
 end
 
+-- A planned step consumes its gradients; the momentum of a first step at a rate of almost 0 is the gradient,
+-- and stays.
+local function planned_step(net, x, y, step)
+  local opt = optim.sgd {lr = 1e-30, momentum = 0.9}:bind(net)
+  local logits, aux, loss = inc.plan(function(pictures, labels)
+    local logits, aux, loss = step(pictures, labels)
+    opt:step()
+    return logits, aux, loss
+  end)(x, y)
+  local grads = {}
+  for _, item in ipairs(opt:slots()) do
+    local name = item[1]:match '^%w+%.(.*)$'
+    if name then grads[name] = item[2] end
+  end
+  return logits, aux, loss, grads
+end
+
+local function eager_step(net, x, y, step)
+  local logits, aux, loss = step(x, y)
+  local grads = {}
+  for _, item in ipairs(net:named_parameters()) do grads[item[1]] = item[2].grad end
+  return logits, aux, loss, grads
+end
+
 --- {name = tensor}: what the golden lists, from one evaluation and one training step; eagerly or planned.
 function M.step(golden, planned)
   local net = M.net(golden)
@@ -68,19 +92,16 @@ function M.step(golden, planned)
   net:eval()
   out['eval logits'] = inc.no_grad(function() return net(x) end)
   net:train()
-  local function step(pictures, labels)
-    local logits, aux = net(pictures)
+  local run = planned and planned_step or eager_step
+  local logits, aux, loss, grads = run(net, x, y, function(pictures, labels)
+    local main, side = net(pictures)
     local ce, smooth = nn.functional.cross_entropy, {label_smoothing = 0.1}
-    local loss = ce(logits, labels, smooth) + ce(aux, labels, smooth) * 0.4
-    loss:backward()
-    local grads = {}
-    for i, item in ipairs(net:named_parameters()) do grads[i] = item[2].grad end
-    return logits, aux, loss, table.unpack(grads)
-  end
-  if planned then step = inc.plan(step) end
-  local results = table.pack(step(x, y))
-  out.logits, out['aux logits'], out.loss = results[1], results[2], results[3]
-  for i, item in ipairs(net:named_parameters()) do out['grad ' .. item[1]] = results[3 + i] end
+    local value = ce(main, labels, smooth) + ce(side, labels, smooth) * 0.4
+    value:backward()
+    return main, side, value
+  end)
+  out.logits, out['aux logits'], out.loss = logits, aux, loss
+  for name, g in pairs(grads) do out['grad ' .. name] = g end
   for _, item in ipairs(net:named_buffers()) do
     if item[1]:find 'running' then out[item[1]] = item[2] end
   end

@@ -37,10 +37,11 @@ local function compare(tensors, golden)
 end
 
 for _, rule in ipairs {'include', 'exclude'} do
-  test.slow(('one step, average pools that %s padding'):format(rule), function()
-    local golden = dofile(('tests/golden/net_%s_pad.lua'):format(rule))
-    local tensors = inception.step(golden)
-    compare(tensors, golden.tensors)
-    formula.forget()
-  end)
+  for _, road in ipairs {'eager', 'planned'} do
+    test.slow(('one %s step, average pools that %s padding'):format(road, rule), function()
+      local golden = dofile(('tests/golden/net_%s_pad.lua'):format(rule))
+      compare(inception.step(golden, road == 'planned'), golden.tensors)
+      formula.forget()
+    end)
+  end
 end
