@@ -40,9 +40,7 @@ void inc_rng_fill(uint64_t seed, uint32_t tag, uint32_t a, uint32_t b, uint64_t 
                   size_t n);
 
 /* Floats from words. */
-static inline float inc_rng_unit(uint32_t w) {
-  return (float)(w >> 8) * 0x1p-24f;
-} /* [0, 1) */
+static inline float inc_rng_unit(uint32_t w) { return (float)(w >> 8) * 0x1p-24f; } /* [0, 1) */
 void inc_rng_normal2(uint32_t w0, uint32_t w1, float out[2]); /* two of N(0, 1), Box-Muller */
 
 /* 64-bit hash of bytes: names -> streams, contents -> fingerprints.  Not for adversaries. */

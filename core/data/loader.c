@@ -70,7 +70,7 @@ static int64_t now(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* -- Where a row stands -------------------------------------------------------- */
+/* -- Where a row stands ----------------------------------------------------------------------- */
 
 static int rows_of(const inc_loader *l, int64_t turn) {
   int64_t left = l->rows - turn * l->o.batch;
@@ -88,7 +88,7 @@ static int64_t picture_at(const inc_loader *l, uint32_t epoch, int64_t at) {
   return l->list[l->o.train ? (int64_t)inc_shuffle((uint64_t)at, (uint64_t)l->n, l->o.seed, epoch) : at];
 }
 
-/* -- Workers -------------------------------------------------------------------- */
+/* -- Workers ---------------------------------------------------------------------------------- */
 
 typedef struct hand { /* what one worker works with */
   inc_loader *l;
@@ -206,7 +206,7 @@ static void *worker(void *arg) {
   return NULL;
 }
 
-/* -- Making and ending ------------------------------------------------------------ */
+/* -- Making and ending ------------------------------------------------------------------------ */
 
 static int check(inc_loader_opts *o) {
   if (o->batch < 1 || o->batch > MAX_ROWS)
@@ -333,7 +333,7 @@ void inc_loader_free(inc_loader *l) {
   inc_free(l);
 }
 
-/* -- The consumer ------------------------------------------------------------------- */
+/* -- The consumer ----------------------------------------------------------------------------- */
 
 int inc_loader_size(const inc_loader *l) { return l->o.transform.size; }
 int64_t inc_loader_batches(const inc_loader *l) { return l->per_epoch; }

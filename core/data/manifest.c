@@ -21,7 +21,7 @@
 
 static const char head[] = "incsh pictures 1";
 
-/* -- Writing ---------------------------------------------------------------- */
+/* -- Writing ---------------------------------------------------------------------------------- */
 
 typedef struct text {
   char *p;
@@ -85,7 +85,7 @@ int inc_images_save(const inc_images *im, const char *file) {
   return code;
 }
 
-/* -- Reading ---------------------------------------------------------------- */
+/* -- Reading ---------------------------------------------------------------------------------- */
 
 static void unescape(char *s) {
   char *to = s;
@@ -185,7 +185,7 @@ int inc_images_load(const char *file, inc_images **out) {
   return code;
 }
 
-/* -- Difference ------------------------------------------------------------- */
+/* -- Difference ------------------------------------------------------------------------------- */
 
 static int by_path(const void *a, const void *b) {
   return strcmp((*(const inc_image *const *)a)->path, (*(const inc_image *const *)b)->path);

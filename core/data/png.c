@@ -135,7 +135,7 @@ int inc_png_read(const uint8_t *bytes, size_t n, int x, int y, int w, int h, inc
   return r.code ? inc_fail(r.code, NULL, "%s", r.why) : INC_OK;
 }
 
-/* -- Writing ---------------------------------------------------------------- */
+/* -- Writing ---------------------------------------------------------------------------------- */
 
 typedef struct writer {
   png_structp png;

@@ -1,14 +1,12 @@
 /* resize.c -- weights of a filter, and the two passes over pixels.
 **
-** Half-pixel centres: output i looks at from + (i + 1/2) length / n.  With antialias a filter widens by the
-** shrinking factor, as Pillow's do; without, bilinear and bicubic look at 2 and 4 pixels whatever the factor,
-** as TensorFlow's do.  Area means are exact in both directions.  Weights are rounded to 14 bits such that
-*they
-** sum to one, so a flat picture stays flat to the bit.
+** Half-pixel centres: output i looks at from + (i + 1/2) length / n.  With antialias a filter widens by
+** the shrinking factor, as Pillow's do; without, bilinear and bicubic look at 2 and 4 pixels whatever the
+** factor, as TensorFlow's do.  Area means are exact in both directions.  Weights are rounded to 14 bits
+** such that they sum to one, so a flat picture stays flat to the bit.
 **
 ** Down the columns first, then across: the first pass runs along whole rows and is nearly free, and the
-*second,
-** which has to pick pixels apart, runs only once for each output row.
+** second, which has to pick pixels apart, runs only once for each output row.
 */
 #include "data/resize.h"
 #include "base/err.h"

@@ -22,7 +22,7 @@
 
 enum { MAX_WORKERS = 32, MAX_TWINS = 10 /* warnings of equal bytes; the rest is counted */ };
 
-/* -- Reading ---------------------------------------------------------------- */
+/* -- Reading ---------------------------------------------------------------------------------- */
 
 typedef struct crew {
   inc_images *im;
@@ -92,7 +92,7 @@ static int read_all(inc_images *im, const inc_scan_opts *o) {
   return c.code;
 }
 
-/* -- Classes and parts ------------------------------------------------------ */
+/* -- Classes and parts ------------------------------------------------------------------------ */
 
 /* Classes without a good training picture go; labels are renumbered, what lay in them becomes label 0. */
 static int drop_empty(inc_images *im) {
@@ -152,7 +152,7 @@ static int split(inc_images *im) {
   return INC_OK;
 }
 
-/* -- Equal bytes under two classes ------------------------------------------ */
+/* -- Equal bytes under two classes ------------------------------------------------------------ */
 
 static int by_hash(const void *a, const void *b) {
   const inc_image *x = *(const inc_image *const *)a, *y = *(const inc_image *const *)b;
@@ -185,7 +185,7 @@ static int warn_twins(inc_images *im) {
   return code;
 }
 
-/* -- All together ------------------------------------------------------------ */
+/* -- All together ----------------------------------------------------------------------------- */
 
 static int refuse_useless(const inc_images *im, bool fixed) {
   int64_t good = im->count[INC_PART_TRAIN] + im->count[INC_PART_VAL];

@@ -33,7 +33,7 @@ typedef struct box {
   double x, y, w, h;
 } box;
 
-/* -- Options ---------------------------------------------------------------- */
+/* -- Options ---------------------------------------------------------------------------------- */
 
 int inc_transform_init(inc_transform *t, const char *view, int size) {
   static const char *const names[] = {"eval", "light", "inception", "none"};
@@ -79,7 +79,7 @@ int inc_transform_check(const inc_transform *t) {
   return INC_OK;
 }
 
-/* -- Boxes ------------------------------------------------------------------- */
+/* -- Boxes ------------------------------------------------------------------------------------ */
 
 static box whole(int w, int h) { return (box){0, 0, w, h}; }
 
@@ -126,8 +126,8 @@ static box short_side_box(int w, int h, int side, int size) {
 }
 
 /* Many-crop evaluation (Going deeper with convolutions): short side at 4 scales, 3 squares along the long
- *side,
- ** and of each the 4 corners, the centre and the square itself, each mirrored: 144.  12: the first scale. */
+** side, and of each the 4 corners, the centre and the square itself, each mirrored: 144.  12: the first
+** scale. */
 static box many_box(const inc_transform *t, int w, int h, bool *mirror) {
   static const double scales[] = {256 / 224.0, 288 / 224.0, 320 / 224.0, 352 / 224.0};
   int c = t->crop, kind = c / 2 % 6, third = c / 12 % 3, scale = c / 36;
@@ -148,7 +148,7 @@ static box eval_box(const inc_transform *t, int w, int h, bool *mirror) {
   return (box){mx, my, w - 2 * mx, h - 2 * my};
 }
 
-/* -- Draws --------------------------------------------------------------------- */
+/* -- Draws ------------------------------------------------------------------------------------ */
 
 typedef struct plan {
   box b;
@@ -183,7 +183,7 @@ static plan draw(const inc_transform *t, int w, int h, inc_rng r) {
   return p;
 }
 
-/* -- Work ------------------------------------------------------------------------ */
+/* -- Work ------------------------------------------------------------------------------------- */
 
 int inc_viewer_new(inc_viewer **out) {
   inc_viewer *v = inc_zalloc(sizeof *v);

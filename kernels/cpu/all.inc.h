@@ -13,6 +13,7 @@
 #include "kernels/cpu/layout.inc.h"
 #include "kernels/cpu/optim.inc.h"
 #include "kernels/cpu/pool.inc.h"
+#include "kernels/cpu/pool_avg.inc.h"
 #include "kernels/cpu/softmax.inc.h"
 
 const inc_kernels K_TABLE = {

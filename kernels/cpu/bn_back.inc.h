@@ -35,17 +35,20 @@ AI void back_sums(const k_bn *b, const bn_line *l, int dt, bool relu, int64_t c0
   float a1[BN_TILE] = {0}, a2[BN_TILE] = {0};
   size_t size = dt == INC_BF16 ? 2 : 4;
   for (int64_t j = 0; j < c; j++) d1[j] = d2[j] = 0;
-  for (int64_t r = r0; r < r1; r += 8) {
-    int m = (int)(r1 - r < 8 ? r1 - r : 8);
+  int strip = strip_rows(c);
+  for (int64_t r = r0; r < r1; r += strip) {
+    int m = (int)(r1 - r < strip ? r1 - r : strip);
     const char *x = (const char *)b->x.p + (size_t)(r * b->x.ld + c0) * size;
     const char *dy = (const char *)b->dy.p + (size_t)(r * b->dy.ld + c0) * size;
     int64_t j = 0;
     if (m == 8)
       for (; j + W <= c; j += W) back_cols(l, x, b->x.ld, dy, b->dy.ld, dt, relu, 8, j, W, a1, a2);
+    else if (m == 2)
+      for (; j + W <= c; j += W) back_cols(l, x, b->x.ld, dy, b->dy.ld, dt, relu, 2, j, W, a1, a2);
     else
       for (; j + W <= c; j += W) back_cols(l, x, b->x.ld, dy, b->dy.ld, dt, relu, m, j, W, a1, a2);
     if (j < c) back_cols(l, x, b->x.ld, dy, b->dy.ld, dt, relu, m, j, (int)(c - j), a1, a2);
-    if ((r - r0) % BN_FLUSH == BN_FLUSH - 8) flush(c, a1, a2, d1, d2);
+    if ((r - r0) % BN_FLUSH == BN_FLUSH - strip) flush(c, a1, a2, d1, d2);
   }
   flush(c, a1, a2, d1, d2);
 }
@@ -61,7 +64,7 @@ AI void back_row(const bn_line *l, const float *k0, const float *k1, const k_bn 
 
 AI void back_block(const bn_line *l, const float *k0, const float *k1, const k_bn *b, int dt, bool relu,
                    int64_t c0, int64_t c, int64_t r0, int64_t r1) {
-  for (int64_t r = r1 - 1; r >= r0; r--) {
+  for (int64_t r = r0; r < r1; r++) {
     int64_t j = 0;
     for (; j + W <= c; j += W) back_row(l, k0, k1, b, dt, relu, r, c0, j, W);
     if (j < c) back_row(l, k0, k1, b, dt, relu, r, c0, j, (int)(c - j));
@@ -70,8 +73,7 @@ AI void back_block(const bn_line *l, const float *k0, const float *k1, const k_b
 
 static void back_sums_task(const k_bn *b, int i, int64_t c0, int64_t c, int64_t r0, int64_t r1) {
   double *d1 = bn_part(b, i, 0) + c0, *d2 = bn_part(b, i, 1) + c0;
-  bn_line l;
-  bn_line_fill(b, c0, c, &l);
+  bn_line l = bn_line_at(b, c0);
   switch ((b->x.dt == INC_BF16 ? 2 : 0) + b->relu) {
   case 0:
     back_sums(b, &l, INC_F32, false, c0, c, r0, r1, d1, d2);
@@ -87,9 +89,9 @@ static void back_sums_task(const k_bn *b, int i, int64_t c0, int64_t c, int64_t 
   }
 }
 
-static float *bn_back_k(const k_bn *b) { return (float *)bn_part(b, bn_blocks(b->rows), 0); }
+static float *bn_back_k(const k_bn *b) { return bn_vectors(b) + 3 * b->c; }
 
-/* Totals over blocks -> dgamma, dbeta and the two coefficients k0, k1: f32 [2, C] behind the partial sums. */
+/* Totals over blocks -> dgamma, dbeta and the two coefficients k0, k1: f32 [2, C] behind the line. */
 static void bn_back_totals(const k_bn *b, float *k) {
   int64_t c = b->c;
   for (int64_t j = 0; j < c; j++) {
@@ -106,8 +108,7 @@ static void bn_back_totals(const k_bn *b, float *k) {
 static void back_task(const k_bn *b, int i, int64_t c0, int64_t c, int64_t r0, int64_t r1) {
   (void)i;
   const float *k = bn_back_k(b) + c0;
-  bn_line l;
-  bn_line_fill(b, c0, c, &l);
+  bn_line l = bn_line_at(b, c0);
   switch ((b->x.dt == INC_BF16 ? 2 : 0) + b->relu) {
   case 0:
     back_block(&l, k, k + b->c, b, INC_F32, false, c0, c, r0, r1);
@@ -124,7 +125,8 @@ static void back_task(const k_bn *b, int i, int64_t c0, int64_t c, int64_t r0, i
 }
 
 static void bn_backward(const k_bn *b) {
-  bn_each(b, false, back_sums_task);
+  bn_line_fill(b);
+  bn_each(b, back_sums_task);
   bn_back_totals(b, bn_back_k(b));
-  if (b->dx.p) bn_each(b, true, back_task);
+  if (b->dx.p) bn_each(b, back_task);
 }

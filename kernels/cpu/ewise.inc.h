@@ -12,7 +12,7 @@ AI vf vtanh(vf x) {
   p = p * s + 1.33314422036e-1f;
   p = p * s - 3.33332819422e-1f;
   vf near = x + x * s * p, far = 1.0f - 2.0f / (vexp(x + x) + 1.0f);
-  return vpick(s < vset(0.390625f), near, far);
+  return vpick(vm_lt(s, vset(0.390625f)), near, far);
 }
 
 AI vf un_value(int op, vf x, vf p, vf q) {
@@ -40,7 +40,7 @@ AI vf un_value(int op, vf x, vf p, vf q) {
   case K_SILU:
     return x / (1.0f + vexp(-x));
   case K_LEAKY:
-    return vpick(x > 0, x, x * p);
+    return vpick(vm_gt(x, vset(0)), x, x * p);
   case K_CLAMP:
     return vmin(q, vmax(p, x));
   case K_FLOOR:
@@ -100,9 +100,9 @@ AI vf bin_value(int op, vf a, vf b) {
   case K_DIV:
     return a / b;
   case K_MAX:
-    return vpick(a != a, a, vmax(a, b)); /* a NaN on either side wins */
+    return vpick(vm_nan(a), a, vmax(a, b)); /* a NaN on either side wins */
   case K_MIN:
-    return vpick(a != a, a, vmin(a, b));
+    return vpick(vm_nan(a), a, vmin(a, b));
   default:
     return vsel_gt0(b, a); /* K_RELU_BACK: dy where y > 0 */
   }

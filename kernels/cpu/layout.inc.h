@@ -124,9 +124,8 @@ AI void norm_flat(int dt, int64_t n, int64_t c, const uint8_t *x, void *y, const
   int64_t i = 0;
   for (; i + c * W <= n; i += c * W)
     for (int64_t u = 0; u < c; u++) {
-      vb b;
-      memcpy(&b, x + i + u * W, W);
-      stv(y, dt, i + u * W, __builtin_convertvector(b, vf) * ldf(s + u * W, W) + ldf(t + u * W, W), W);
+      vf b = __builtin_convertvector(vload_u8(x + i + u * W), vf);
+      stv(y, dt, i + u * W, b * ldf(s + u * W, W) + ldf(t + u * W, W), W);
     }
   for (int64_t k = 0; i < n; i++, k++) st1(y, dt, i, (float)x[i] * s[k] + t[k]);
 }

@@ -1,12 +1,11 @@
-/* pixels_colour.inc.h -- the release's colour distortion in one pass (order 1) or two (order 0); included by
-** pixels*.c, so that each instruction set gets its own compilation.
+/* pixels_colour.inc.h -- the release's colour distortion in one pass (order 1) or two (order 0); included
+** by pixels*.c, so that each instruction set gets its own compilation.
 **
-** Saturation and hue are TensorFlow's, which go through HSV and back, one after the other.  Written out, the
-** way back and forth in between cancels: the brightest channel v stays, the range d = max - min becomes
-** d' = clamp(d f, 0, v), and the hue is shifted before the three channels are rebuilt as v - d' (1 -
-*ramp(hue)).
-** One division a pixel, no branch.  Values may leave 0..255 between the steps, as in the release; they are
-** clipped once at the end.
+** Saturation and hue are TensorFlow's, which go through HSV and back, one after the other.  Written out,
+** the way back and forth in between cancels: the brightest channel v stays, the range d = max - min
+** becomes d' = clamp(d f, 0, v), and the hue is shifted before the three channels are rebuilt as v - d' (1
+** - ramp(hue)). One division a pixel, no branch.  Values may leave 0..255 between the steps, as in the
+** release; they are clipped once at the end.
 **
 ** The compiler vectorises these loops; blocks keep the planes in the first-level cache.
 */

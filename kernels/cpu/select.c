@@ -10,7 +10,7 @@
 #endif
 
 size_t k_bn_scratch(int64_t rows, int64_t c) {
-  return (size_t)(2 * bn_blocks(rows) * c) * sizeof(double) + (size_t)(2 * c) * sizeof(float) + 64;
+  return (size_t)(2 * bn_blocks(rows) * c) * sizeof(double) + (size_t)(5 * c) * sizeof(float) + 64;
 }
 
 #if defined(__x86_64__)

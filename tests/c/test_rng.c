@@ -1,4 +1,6 @@
-/* test_rng.c -- Philox against the known answers of its authors; streams, splits, fairness. */
+/* test_rng.c -- Philox against the known answers of its authors; streams, splits, fairness.
+** Statistics are checked with fixed seeds and wide margins: they catch a wrong construction, not a weak
+** generator, which is the business of the literature. */
 #include "base/rng.h"
 #include "check.h"
 
