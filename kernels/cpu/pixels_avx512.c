@@ -1,6 +1,6 @@
 /* pixels_avx512.c -- the kernels of pixels.h, 512 bits wide: four output pixels in one register.
-** Each 128-bit lane works on one pixel, so the shuffles never cross lanes but for the weights.  Gathers were
-** rejected: four loads and three inserts are faster on every core that was measured. */
+** Each 128-bit lane works on one pixel, so the shuffles never cross lanes but for the weights.  Loads and
+** inserts rather than gathers, which some cores run as microcode. */
 #if defined(__AVX512BW__)
 #include "kernels/cpu/pixels.h"
 #include <immintrin.h>
