@@ -19,6 +19,12 @@ static bool start(inc_kernel *k, const inc_spec *x, const inc_spec *y) {
   return true;
 }
 
+enum { WIDEST = 200, MOST_COVERS = 256 }; /* what the kernels' lines and lists hold */
+
+static bool small_windows(const k_pool *p) {
+  return p->kw <= WIDEST && (p->kh / p->sh + 1) * (p->kw / p->sw + 1) <= MOST_COVERS;
+}
+
 static void windows(k_pool *p, const inc_attr *kernel, const inc_attr *stride, const inc_attr *padding) {
   int64_t v[2], s[2], z[2];
   cpu_pair(kernel, v);
@@ -42,7 +48,7 @@ static bool index_fits(inc_kernel *k, const inc_spec *index) {
 static bool make_max(const inc_node *n, inc_kernel *k) {
   if (!start(k, &n->in[0], &n->out[0])) return false;
   windows(&k->u.pool.pool, &n->attr[0], &n->attr[1], &n->attr[2]);
-  return n->n_out < 2 || index_fits(k, &n->out[1]);
+  return small_windows(&k->u.pool.pool) && (n->n_out < 2 || index_fits(k, &n->out[1]));
 }
 
 static void bind_sides(const inc_kernel *k, k_pool *p, void *x, void *y, void *ws) {
@@ -67,7 +73,7 @@ static int run_max(inc_kernel *k, void *const *in, void *const *out, void *ws, u
 static bool make_max_back(const inc_node *n, inc_kernel *k) {
   if (!start(k, &n->out[0], &n->in[0])) return false;
   windows(&k->u.pool.pool, &n->attr[2], &n->attr[3], &n->attr[4]);
-  return index_fits(k, &n->in[1]);
+  return small_windows(&k->u.pool.pool) && index_fits(k, &n->in[1]);
 }
 
 static int run_max_back(inc_kernel *k, void *const *in, void *const *out, void *ws, uint32_t same) {
@@ -86,7 +92,7 @@ static bool make_avg(const inc_node *n, inc_kernel *k) {
   if (!start(k, &n->in[0], &n->out[0])) return false;
   windows(&k->u.pool.pool, &n->attr[0], &n->attr[1], &n->attr[2]);
   k->u.pool.pool.include_pad = inc_int(n, 4) != 0;
-  return true;
+  return small_windows(&k->u.pool.pool);
 }
 
 static int run_avg(inc_kernel *k, void *const *in, void *const *out, void *ws, uint32_t same) {
@@ -104,7 +110,7 @@ static bool make_avg_back(const inc_node *n, inc_kernel *k) {
   if (!start(k, &n->out[0], &n->in[0])) return false;
   windows(&k->u.pool.pool, &n->attr[2], &n->attr[3], &n->attr[4]);
   k->u.pool.pool.include_pad = inc_int(n, 5) != 0;
-  return true;
+  return small_windows(&k->u.pool.pool);
 }
 
 static int run_avg_back(inc_kernel *k, void *const *in, void *const *out, void *ws, uint32_t same) {
@@ -117,10 +123,15 @@ static int run_avg_back(inc_kernel *k, void *const *in, void *const *out, void *
   return INC_OK;
 }
 
+/* Global pooling needs no columns: all pixels of a picture are one run. */
 static bool even_windows(k_pool *p) {
+  if (p->oh == 1 && p->ow == 1) {
+    p->h *= p->w;
+    p->w = 1;
+  }
   if (p->h % p->oh || p->w % p->ow) return false;
   p->kh = p->sh = (int)(p->h / p->oh), p->kw = p->sw = (int)(p->w / p->ow);
-  return true;
+  return p->kw <= WIDEST;
 }
 
 static bool make_adaptive(const inc_node *n, inc_kernel *k) {
