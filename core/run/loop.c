@@ -154,20 +154,19 @@ static void line_field(inc_text *t, const char *name, double v) {
   inc_text_number(t, v);
 }
 
-static double rounded(double v, double unit) {
-  return round(v / unit) * unit;
-}
-
 /* The step's line, whole, in one write.  "step" stays first: cutting the log back relies on it. */
 static int log_step(inc_run *r, const step_facts *f, double took) {
   struct timespec now;
   inc_text *t = &r->line;
   t->n = 0;
   inc_text_format(t, "{\"step\":%lld,\"epoch\":%lld", (long long)r->status.step, (long long)r->status.epoch);
-  for (int i = 0; i < r->n_outputs; i++) line_field(t, r->output[i], i ? r->parts.peek(r->parts.self, i) : f->loss);
-  for (int i = 0; i < r->n_numbers; i++) line_field(t, r->number[i].name, (float)r->number[i].value[r->status.step - 1 - r->first]);
-  line_field(t, "img_s", rounded(took > 0 ? (double)r->batch / took : 0, 0.01));
-  line_field(t, "data_wait", rounded(f->waited, 1e-4));
+  for (int i = 0; i < r->n_outputs; i++) {
+    inc_text_format(t, ",\"%s\":", r->output[i]);
+    inc_text_float(t, i ? r->parts.peek(r->parts.self, i) : f->loss);
+  }
+  for (int i = 0; i < r->n_numbers; i++)
+    line_field(t, r->number[i].name, r->number[i].value[r->status.step - 1 - r->first]);
+  inc_text_format(t, ",\"img_s\":%.2f,\"data_wait\":%.4f", took > 0 ? (double)r->batch / took : 0, f->waited);
   clock_gettime(CLOCK_REALTIME, &now);
   inc_text_format(t, ",\"time\":%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
   if (r->status.bad) line_field(t, "bad", (double)r->status.bad);

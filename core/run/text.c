@@ -78,7 +78,7 @@ void inc_text_string(inc_text *t, const char *bytes, size_t n) {
   inc_text_add(t, "\"", 1);
 }
 
-void inc_text_number(inc_text *t, double v) {
+static void put_number(inc_text *t, double v, bool single) {
   char s[40];
   if (!isfinite(v)) {
     inc_text_put(t, "null");
@@ -90,9 +90,17 @@ void inc_text_number(inc_text *t, double v) {
   }
   for (int digits = 6; digits <= 17; digits++) {
     snprintf(s, sizeof s, "%.*g", digits, v);
-    if (strtod(s, NULL) == v) break;
+    if (single ? strtof(s, NULL) == (float)v : strtod(s, NULL) == v) break;
   }
   inc_text_put(t, s);
+}
+
+void inc_text_number(inc_text *t, double v) {
+  put_number(t, v, false);
+}
+
+void inc_text_float(inc_text *t, double v) {
+  put_number(t, v, true);
 }
 
 int inc_text_done(const inc_text *t) {

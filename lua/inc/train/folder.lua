@@ -49,18 +49,15 @@ local function strings_of(list)
   return table.concat(list, '\n') .. '\n'
 end
 
--- What decides the bits besides the settings.
-local function surroundings(job)
-  return {threads = core.threads(), kernels = job.plan:choices()}
-end
+local function kernels_path(path) return path .. '/kernels.txt' end
 
 --- Make the folder of a new run and take its lock (job.lock).
 function folder.create(job)
   local info = job.images:info()
   core.make_folder(job.folder .. '/checkpoints')
   job.lock = core.run_lock(job.folder)
-  local around = surroundings(job)
   core.write_file(job.folder .. '/classes.txt', strings_of(job.images:classes()))
+  core.write_file(kernels_path(job.folder), job.plan:choices())
   core.images_save(job.images, folder.pictures_path(job.folder))
   json.write(job.folder .. '/config.json', {
     kind = 'run', version = 1, settings = settings.to_table(job.settings), classes = job.images:classes(),
@@ -68,8 +65,7 @@ function folder.create(job)
       train = info.train, held_out = info.val, bad = info.bad},
     net = job.net.config or {model = 'custom'}, preprocess = job.net.preprocess and
       job.net.preprocess:to_metadata() or nil,
-    total = job.settings.total, epoch_steps = job.settings.epoch_steps, threads = around.threads,
-    kernels = around.kernels,
+    total = job.settings.total, epoch_steps = job.settings.epoch_steps, threads = core.threads(),
   })
 end
 
@@ -85,12 +81,13 @@ end
 
 --- After a resume: the new total, and a word when the kernels are others than before.
 function folder.update_config(job, config)
-  local around = surroundings(job)
-  if config.kernels ~= around.kernels then
+  local kernels, before = job.plan:choices(), kernels_path(job.folder)
+  if not core.path_kind(before) or core.read_file(before) ~= kernels then
     inc.note('other kernels than before are used here: the run goes on, but not to the same bits')
+    core.write_file(before, kernels)
   end
   config.total, config.settings = job.settings.total, settings.to_table(job.settings)
-  config.threads, config.kernels = around.threads, around.kernels
+  config.threads = core.threads()
   json.write(job.folder .. '/config.json', config)
 end
 

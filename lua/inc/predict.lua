@@ -1,0 +1,137 @@
+--- predict: what a net calls pictures.
+--
+-- Pictures go one at a time through a plan for one picture, so the numbers for a picture are the same alone and
+-- among many: a batch would be a little faster, but kernels may add in another order for another batch size.
+
+local core = require 'inc.core'
+local args = require 'inc.args'
+local build = require 'inc.train.build'
+local source = require 'inc.train.source'
+
+local predict = {}
+
+predict.spec = args.spec('predict', 'what:any...; top:int=5, raw:bool=false, precision:enum(f32|bf16)?, ' ..
+  'features:string?')
+
+local Result = {__name = 'inc.prediction'}
+
+function Result:__tostring()
+  local lines = {}
+  for _, picture in ipairs(self.pictures) do
+    lines[#lines + 1] = picture.file
+    for _, t in ipairs(picture.top) do
+      lines[#lines + 1] = ('  %6.2f%%  %s'):format(100 * t.confidence, t.class)
+    end
+  end
+  return table.concat(lines, '\n')
+end
+
+-- -- pictures -----------------------------------------------------------------------------------------------
+
+local function ignored(name)
+  return name:sub(1, 1) == '.' or name == 'Thumbs.db' or name == 'desktop.ini'
+end
+
+-- All files below a folder, in byte order of their paths; `seen` stops at loops of links.
+local function add_folder(list, path, seen)
+  local real = core.path_full(path)
+  if seen[real] then return end
+  seen[real] = true
+  for _, name in ipairs(core.list_folder(path)) do
+    local full = path:gsub('/+$', '') .. '/' .. name
+    local kind = not ignored(name) and core.path_kind(full)
+    if kind == 'folder' then add_folder(list, full, seen) elseif kind then list[#list + 1] = full end
+  end
+end
+
+local function expand(words)
+  local list = {}
+  for _, word in ipairs(words) do
+    if type(word) == 'string' and core.path_kind(word) == 'folder' then
+      add_folder(list, word, {})
+    elseif type(word) == 'string' or args.is_tensor(word) then
+      list[#list + 1] = word
+    else
+      args.fail('predict: expected pictures (files or tensors), got %s', args.show(word))
+    end
+  end
+  return list
+end
+
+-- The picture as the net takes it: u8 [1, 3, S, S]; nil and the reason when it is bad.
+local function view(picture, transform)
+  if args.is_tensor(picture) then
+    local v = core.image_view(picture, transform)
+    local shape = v:shape()
+    return v:view{1, shape[1], shape[2], shape[3]}:contiguous{memory_format = 'channels_last'}
+  end
+  local ok, result = pcall(core.view_file, picture, transform)
+  if ok then return result end
+  return nil, core.last_error()
+end
+
+-- -- answers ------------------------------------------------------------------------------------------------
+
+local function best(logits, classes, top)
+  local p = logits:softmax{dim = 2}:view{-1}:tolist()
+  local order = {}
+  for i = 1, #p do order[i] = i end
+  table.sort(order, function(a, b)
+    if p[a] ~= p[b] then return p[a] > p[b] end
+    return a < b
+  end)
+  local list = {}
+  for k = 1, math.min(top, #order) do list[k] = {class = classes[order[k]], confidence = p[order[k]]} end
+  return list
+end
+
+local function name_of(picture) return type(picture) == 'string' and picture or 'a tensor' end
+
+local function check_classifier(s, classes)
+  if classes and #(s.classes or {}) == classes then return end
+  args.fail('predict: %s: has no classifier for its %d classes', s.name, #(s.classes or {}))
+end
+
+-- f(picture, its view) for each good picture; the list of bad ones.
+local function each(pictures, transform, f)
+  local bad = require('inc.json').list{}
+  for _, picture in ipairs(pictures) do
+    local x, why = view(picture, transform)
+    if x then f(picture, x)
+    else
+      bad[#bad + 1] = {file = name_of(picture), why = why}
+      inc.note('%s: %s', name_of(picture), why)
+    end
+  end
+  return bad
+end
+
+--- Class and confidence of pictures, best first.
+-- @param what a net, a run, a run's folder or a weights file; then pictures: files, folders (all pictures in
+--   them), or u8 tensors [3, H, W]
+-- @param top how many classes to name
+-- @param raw the weights themselves instead of their averages (ema)
+-- @param precision f32 when left out
+-- @return {pictures = {{file =, top = {{class =, confidence =}, ...}}, ...}, bad = {{file =, why =}, ...}}; it prints
+--   as a list. Unreadable pictures are named on stderr
+-- > predict{net, 'rose.jpg'}
+function predict.predict(given)
+  local o = predict.spec(given)
+  if o.features then args.fail 'predict: features: not built yet' end
+  if o.top < 1 then args.fail('predict: top: expected at least 1, got %d', o.top) end
+  local s = source.open(o.what[1], 'predict', o.raw)
+  local pictures = expand({table.unpack(o.what, 2)})
+  if #pictures == 0 then args.fail 'predict: expected pictures: files or folders' end
+  local result = setmetatable({pictures = require('inc.json').list{}}, Result)
+  source.held({s}, function()
+    local plan, classes = build.eval_plan(s.net, 1, o.precision or 'f32')
+    check_classifier(s, classes)
+    result.bad = each(pictures, build.eval_transform(s.net), function(picture, x)
+      local answer = {file = name_of(picture), top = best(plan:run(x), s.classes, o.top)}
+      result.pictures[#result.pictures + 1] = answer
+    end)
+  end)
+  return result
+end
+
+return predict
