@@ -178,6 +178,24 @@ end
 
 -- -- events -------------------------------------------------------------------------------------------------
 
+local PLOT_EVERY = 30 -- seconds between two curves in the terminal
+
+-- loss.png anew and, where the user asked for curves, the curve in the terminal: at the end and now and then.
+-- Why there is none is said once.
+local function draw_curves(self, kind, lines)
+  local ok, why = self:write_plot()
+  if not self.settings.plot then return end
+  local now = require('inc.host').now()
+  if not ok then
+    if not self.plot_refused then lines[#lines + 1] = why end
+    self.plot_refused = true
+  elseif kind == 'end' or now - (self.plotted or -PLOT_EVERY) >= PLOT_EVERY then
+    local list = {series(self.log, 'loss'), smooth = 0.6, xlabel = 'step', title = 'loss', height = 14}
+    lines[#lines + 1] = (require('inc.plot').draw(list) or ''):gsub('\n$', '')
+    self.plotted = now
+  end
+end
+
 -- Take what happened, call hooks, and return the lines that a user should see.
 local function drain(self)
   local lines = {}
@@ -186,7 +204,7 @@ local function drain(self)
     for _, hook in ipairs(self.hooks) do
       if hook.kind == e[1] then hook.f(self, e) end
     end
-    if e[1] == 'epoch' and self.settings.plot or e[1] == 'end' then self:write_plot() end
+    if e[1] == 'epoch' and self.settings.plot or e[1] == 'end' then draw_curves(self, e[1], lines) end
     if e[1] == 'end' then forget(self) end
   end
   return lines
