@@ -53,6 +53,10 @@ $(B)/tests/c/make_pictures: tests/c/make_pictures.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $< -ljpeg -lpng
 
+$(B)/bench/%: scripts/bench/%.c $(B)/core.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(B)/core.a $(LIBS)
+
 check: ctest spec             ## C tests and Lua specs, nothing installed first
 ctests: $(CTESTS) $(B)/tests/c/make_pictures
 ctest: ctests                ## C unit tests

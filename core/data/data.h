@@ -47,6 +47,9 @@ int inc_decoder_new(inc_decoder **out);
 void inc_decoder_free(inc_decoder *d);
 /* Reads the header.  `bytes` must outlive the reads. */
 int inc_decoder_open(inc_decoder *d, const void *bytes, size_t n, const char *name, inc_picture_info *out);
+/* Boxes from now on are of the picture made 1/shrink as large (2, 4, 8), if its format can do that cheaply;
+** once after an open.  *w, *h: its size then. */
+void inc_decoder_shrink(inc_decoder *d, int shrink, int *w, int *h);
 /* The box [x, x+w) x [y, y+h) of the upright picture, decoding little more than that.
 ** *px: [h, w] pixels of 4 bytes R G B ?, rows `*stride` bytes apart, valid until the next call. */
 int inc_decoder_box(inc_decoder *d, int x, int y, int w, int h, const uint8_t **px, size_t *stride);

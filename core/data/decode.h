@@ -37,7 +37,8 @@ typedef struct inc_jpeg inc_jpeg;
 int inc_jpeg_new(inc_jpeg **out);
 void inc_jpeg_free(inc_jpeg *j);
 int inc_jpeg_open(inc_jpeg *j, const uint8_t *bytes, size_t n, int *w, int *h, int *orientation);
-int inc_jpeg_read(inc_jpeg *j, int x, int y, int w, int h, inc_scratch *s, inc_window *out);
+/* In pixels of the picture made 1/shrink as large (1, 2, 4, 8; sides rounded up) inside the transform. */
+int inc_jpeg_read(inc_jpeg *j, int shrink, int x, int y, int w, int h, inc_scratch *s, inc_window *out);
 
 int inc_png_open(const uint8_t *bytes, size_t n, int *w, int *h, int *orientation);
 int inc_png_read(const uint8_t *bytes, size_t n, int x, int y, int w, int h, inc_scratch *s, inc_window *out);

@@ -5,6 +5,10 @@
 ** a few columns before cropping, because chroma is interpolated across its edge: so its pixels are the same
 ** bits as in a full decode.
 **
+** Much larger pictures than are wanted can be shrunk inside the inverse transform, by 2, 4 or 8; other
+*factors
+** cost more than a whole decode.
+**
 ** Strictness: libjpeg forgives damage and paints grey.  A training set should not contain such pictures, so
 ** every warning that means damaged data fails the read, and a missing end marker is found before decoding,
 ** whatever the window.
@@ -172,14 +176,15 @@ static void read_rows(inc_jpeg *j, int y, int h, uint8_t *base, size_t stride) {
   }
 }
 
-int inc_jpeg_read(inc_jpeg *j, int x, int y, int w, int h, inc_scratch *s, inc_window *out) {
+int inc_jpeg_read(inc_jpeg *j, int shrink, int x, int y, int w, int h, inc_scratch *s, inc_window *out) {
   if (!j->fresh) INC_TRY(read_header(j));
   bool inks = j->c.num_components == 4;
-  int full = (int)j->c.image_width, x0 = x > MARGIN ? x - MARGIN : 0;
+  int full = ((int)j->c.image_width + shrink - 1) / shrink, x0 = x > MARGIN ? x - MARGIN : 0;
   int x1 = x + w + MARGIN < full ? x + w + MARGIN : full;
   JDIMENSION left = (JDIMENSION)x0, wide = (JDIMENSION)(x1 - x0);
   INC_TRY(inc_scratch_want(s, ((size_t)wide + 64) * 4 * (size_t)h)); /* + 64: widened to a whole block */
   if (setjmp(j->out)) return failed(j);
+  j->c.scale_num = 1, j->c.scale_denom = (unsigned)shrink;
   j->c.out_color_space = inks ? JCS_CMYK : JCS_EXT_RGBX;
   jpeg_start_decompress(&j->c);
   if (x1 - x0 < full) jpeg_crop_scanline(&j->c, &left, &wide);

@@ -13,7 +13,8 @@ struct inc_decoder {
   size_t n;
   char name[256];
   inc_picture_info info; /* png, orientation: as stored; w, h: upright */
-  int sw, sh;            /* stored */
+  int sw, sh;            /* stored, after shrinking */
+  int shrink;
   inc_jpeg *jpeg;
   inc_scratch stored, turned;
 };
@@ -65,10 +66,20 @@ int inc_decoder_open(inc_decoder *d, const void *bytes, size_t n, const char *na
     return inc_fail(INC_EFORMAT, d->name, "%d x %d pixels: more than %d megapixels", d->sw, d->sh,
                     INC_MAX_PIXELS / 1000000);
   d->info.orientation = orientation;
+  d->shrink = 1;
   d->info.w = orientation >= 5 ? d->sh : d->sw;
   d->info.h = orientation >= 5 ? d->sw : d->sh;
   if (out) *out = d->info;
   return INC_OK;
+}
+
+void inc_decoder_shrink(inc_decoder *d, int shrink, int *w, int *h) {
+  if (!d->info.png) {
+    d->shrink = shrink;
+    d->sw = (d->sw + shrink - 1) / shrink, d->sh = (d->sh + shrink - 1) / shrink;
+    d->info.w = (d->info.w + shrink - 1) / shrink, d->info.h = (d->info.h + shrink - 1) / shrink;
+  }
+  *w = d->info.w, *h = d->info.h;
 }
 
 /* How upright (x, y) reads the stored picture: swap the two, then mirror along stored x, stored y. */
@@ -96,7 +107,7 @@ int inc_decoder_box(inc_decoder *d, int x, int y, int w, int h, const uint8_t **
   if (t.mx) wx = d->sw - ww - wx;
   if (t.my) wy = d->sh - wh - wy;
   INC_TRY(named(d, d->info.png ? inc_png_read(d->bytes, d->n, wx, wy, ww, wh, &d->stored, &win)
-                               : inc_jpeg_read(d->jpeg, wx, wy, ww, wh, &d->stored, &win)));
+                               : inc_jpeg_read(d->jpeg, d->shrink, wx, wy, ww, wh, &d->stored, &win)));
   *px = win.px, *stride = win.stride;
   if (d->info.orientation == 1) return INC_OK;
   INC_TRY(inc_scratch_want(&d->turned, (size_t)w * 4 * (size_t)h));

@@ -47,12 +47,12 @@ static int clip(double v, int lo, int hi) { return v < lo ? lo : v > hi ? hi : (
 static void span(const filter *f, const inc_axis *a, int i, int *lo, int *hi) {
   double centre = a->from + (i + 0.5) * f->step;
   if (f->method == INC_RESIZE_NEAREST) {
-    *lo = clip(floor(centre), 0, a->limit - 1), *hi = *lo + 1;
+    *lo = clip(floor(centre), a->first, a->limit - 1), *hi = *lo + 1;
   } else if (f->method == INC_RESIZE_AREA) {
-    *lo = clip(floor(centre - f->reach + 1e-9), 0, a->limit - 1);
+    *lo = clip(floor(centre - f->reach + 1e-9), a->first, a->limit - 1);
     *hi = clip(ceil(centre + f->reach - 1e-9), *lo + 1, a->limit);
   } else {
-    *lo = clip(floor(centre - f->reach + 0.5), 0, a->limit - 1);
+    *lo = clip(floor(centre - f->reach + 0.5), a->first, a->limit - 1);
     *hi = clip(floor(centre + f->reach + 0.5), *lo + 1, a->limit);
   }
 }

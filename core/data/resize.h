@@ -17,7 +17,7 @@ typedef struct inc_taps {
 } inc_taps;
 
 typedef struct inc_axis { /* what to compute weights from */
-  int limit;              /* source pixels that exist: [0, limit) */
+  int first, limit;       /* source pixels that may be looked at: [first, limit) */
   double from, length;    /* the box */
   int n;                  /* outputs */
   bool mirror;            /* write them in reverse order */

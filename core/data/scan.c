@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -208,13 +209,26 @@ static int fill(inc_images *im, const inc_scan_opts *o) {
   return warn_twins(im);
 }
 
+/* Lists and shards will come here; until then they are told apart from mistakes. */
+static int refuse_file(const char *path) {
+  static const char *const kinds[][2] = {
+      {".csv", "CSV lists"}, {".tfrecord", "TFRecord shards"}, {".tar", "tar shards"}};
+  const char *dot = strrchr(path, '.');
+  for (size_t i = 0; dot && i < sizeof kinds / sizeof *kinds; i++)
+    if (strcasecmp(dot, kinds[i][0]) == 0)
+      return inc_fail(INC_ENOTBUILT, path,
+                      "reading %s is not built yet: expected a folder with one sub-folder a class",
+                      kinds[i][1]);
+  return inc_fail(INC_EARG, path, "expected a folder of pictures, got a file");
+}
+
 static int open_root(const char *folder, char **real) {
   struct stat st;
   if (stat(folder, &st) != 0)
     return inc_fail(INC_EIO, folder,
                     errno == ENOENT ? "expected a folder of pictures, nothing is there" : "cannot open: %s",
                     strerror(errno));
-  if (!S_ISDIR(st.st_mode)) return inc_fail(INC_EARG, folder, "expected a folder of pictures, got a file");
+  if (!S_ISDIR(st.st_mode)) return refuse_file(folder);
   *real = realpath(folder, NULL);
   return *real ? INC_OK : inc_fail(INC_EIO, folder, "cannot open: %s", strerror(errno));
 }

@@ -214,11 +214,27 @@ static int64_t now(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+static bool random_view(const inc_transform *t) {
+  return t->view == INC_VIEW_LIGHT || t->view == INC_VIEW_INCEPTION;
+}
+
+/* A box that is much larger than the view is read from a picture that the decoder has made smaller, such that
+** at least half as much again as is needed is left for the filter.  Only for random views: the filter is not
+** quite the same one, and evaluation must be. */
+static void shrink(inc_viewer *v, const inc_transform *t, plan *p, int *w, int *h) {
+  double spare = fmin(p->b.w, p->b.h) / t->size / 1.5;
+  int by = spare >= 8 ? 8 : spare >= 4 ? 4 : spare >= 2 ? 2 : 1, was_w = *w, was_h = *h;
+  if (by == 1 || !random_view(t)) return;
+  inc_decoder_shrink(v->decoder, by, w, h);
+  double sx = (double)*w / was_w, sy = (double)*h / was_h;
+  p->b = (box){p->b.x * sx, p->b.y * sy, p->b.w * sx, p->b.h * sy};
+}
+
 static int weigh(inc_viewer *v, const inc_transform *t, const plan *p, int w, int h) {
-  inc_axis ax = {w, p->b.x, p->b.w, t->size, p->mirror}, ay = {h, p->b.y, p->b.h, t->size, false};
-  if (t->view == INC_VIEW_LIGHT ||
-      t->view == INC_VIEW_INCEPTION) { /* a crop: nothing outside it is looked at */
-    ax.limit = (int)(p->b.x + p->b.w), ay.limit = (int)(p->b.y + p->b.h);
+  inc_axis ax = {0, w, p->b.x, p->b.w, t->size, p->mirror}, ay = {0, h, p->b.y, p->b.h, t->size, false};
+  if (random_view(t)) { /* a crop: nothing outside it is looked at */
+    ax.first = (int)p->b.x, ax.limit = (int)fmin(w, ceil(p->b.x + p->b.w));
+    ay.first = (int)p->b.y, ay.limit = (int)fmin(h, ceil(p->b.y + p->b.h));
   }
   INC_TRY(inc_taps_make(&v->x, &ax, p->method, t->antialias));
   return inc_taps_make(&v->y, &ay, p->method, t->antialias);
@@ -250,6 +266,7 @@ int inc_viewer_run(inc_viewer *v, const inc_transform *t, const void *bytes, siz
   int64_t start = now();
   INC_TRY(inc_decoder_open(v->decoder, bytes, n, name, &info));
   plan p = draw(t, info.w, info.h, inc_rng_at(seed, INC_RNG_AUGMENT, picture, epoch));
+  shrink(v, t, &p, &info.w, &info.h);
   INC_TRY(weigh(v, t, &p, info.w, info.h));
   INC_TRY(inc_decoder_box(v->decoder, v->x.lo, v->y.lo, v->x.hi - v->x.lo, v->y.hi - v->y.lo, &px, &stride));
   v->ns[0] += now() - start;
@@ -284,7 +301,7 @@ int inc_resize(const uint8_t *rgb, int w, int h, double x, double y, double bw, 
                bool antialias, int ow, int oh, uint8_t *out) {
   inc_viewer v = {.k = k_pixels_best()};
   inc_scratch s = {0};
-  inc_axis ax = {w, x, bw, ow, false}, ay = {h, y, bh, oh, false};
+  inc_axis ax = {0, w, x, bw, ow, false}, ay = {0, h, y, bh, oh, false};
   if (w < 1 || h < 1 || ow < 1 || oh < 1 || !(bw > 0) || !(bh > 0))
     return inc_fail(INC_EARG, NULL, "cannot resize %g x %g of %d x %d pixels to %d x %d", bw, bh, w, h, ow,
                     oh);

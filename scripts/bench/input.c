@@ -1,6 +1,6 @@
 /* input.c -- pictures per second and core of the input pipeline, one thread: read, decode, resize, distort.
 **
-**     input light|inception|eval FILE...
+**     make build/bench/input && build/bench/input light|inception|eval FILE...
 **
 ** CPU time, so that a busy machine disturbs little; every file once before the clock starts, so that the page
 ** cache is warm for all; three rounds, the fastest counts.  Crops take 5 to 100 % of the area, which is what

@@ -177,6 +177,8 @@ TEST(refusals) {
   CHECK_STR(inc_error_last()->text, "expected a folder of pictures, nothing is there");
   CHECK_EQ(inc_images_scan(at("a.jpg"), &o, &im), INC_EARG);
   CHECK_STR(inc_error_last()->text, "expected a folder of pictures, got a file");
+  pic_save(at("list.csv"), "x", 1);
+  CHECK_EQ(inc_images_scan(at("list.csv"), &o, &im), INC_ENOTBUILT);
   fresh();
   pic_save(at("x"), "", 0), mkdir(at("k"), 0777), pic_save(at("k/1.jpg"), "text", 4);
   CHECK(scan(0) == NULL);

@@ -156,6 +156,43 @@ TEST(jpeg_windows) {
                   20);
 }
 
+TEST(shrunk_jpeg_windows) { /* the same pixels as a whole read at that size, and near the mean of the large
+                               ones */
+  inc_decoder *d;
+  inc_picture_info info;
+  const uint8_t *px;
+  size_t stride;
+  static uint8_t whole[110 * 80 * 3];
+  CHECK_EQ(inc_decoder_new(&d), INC_OK);
+  for (int o = 1; o <= 8; o++)
+    for (int by = 2; by <= 8; by *= 2) {
+      pic *p = pic_jpeg(&(pic_opts){.w = 203,
+                                    .h = 151,
+                                    .comps = 3,
+                                    .hs = 1 + (o & 1),
+                                    .vs = 1 + (o >> 1 & 1),
+                                    .progressive = o >> 2 & 1,
+                                    .orientation = o});
+      int w, h;
+      CHECK_EQ(inc_decoder_open(d, p->b, p->n, NULL, &info), INC_OK);
+      inc_decoder_shrink(d, by, &w, &h);
+      CHECK(w == (info.w + by - 1) / by && h == (info.h + by - 1) / by);
+      CHECK_EQ(inc_decoder_box(d, 0, 0, w, h, &px, &stride), INC_OK);
+      for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) memcpy(whole + (y * w + x) * 3, px + (size_t)y * stride + x * 4, 3);
+      for (int i = 0; i < 12; i++) {
+        int bw = 1 + i * w / 13, bh = 1 + (11 - i) * h / 13, x = (w - bw) * (i % 5) / 4,
+            y = (h - bh) * (i % 3) / 2;
+        CHECK_EQ(inc_decoder_box(d, x, y, bw, bh, &px, &stride), INC_OK);
+        for (int r = 0; r < bh; r++)
+          for (int c = 0; c < bw; c++)
+            CHECK_EQ(memcmp(px + (size_t)r * stride + (size_t)c * 4, whole + ((y + r) * w + x + c) * 3, 3),
+                     0);
+      }
+    }
+  inc_decoder_free(d);
+}
+
 TEST(png_windows) {
   windows_match(pic_png(&(pic_opts){.w = 83, .h = 41, .png_type = PNG_COLOR_TYPE_RGB}), 20);
   windows_match(pic_png(&(pic_opts){.w = 83, .h = 41, .png_type = PNG_COLOR_TYPE_RGBA, .interlaced = 1}), 20);

@@ -250,6 +250,10 @@ static void make_where(void) {
       memcpy(where + (y * 200 + x) * 3, (uint8_t[]){(uint8_t)x, (uint8_t)y, 7}, 3);
 }
 
+static void smooth(int x, int y, uint8_t *p) {
+  p[0] = (uint8_t)(x / 2), p[1] = (uint8_t)(y / 2), p[2] = (uint8_t)((x + y) / 4);
+}
+
 TEST(crops_of_evaluation) {
   static uint8_t out[64 * 64 * 3];
   inc_viewer *v;
@@ -298,6 +302,24 @@ TEST(random_boxes_keep_their_promises) {
     CHECK_CLOSE(mirrored, 1000, 90);
     CHECK(mean > 0.3 && mean < 0.6);
   }
+  inc_viewer_free(v);
+}
+
+TEST(a_large_picture_may_be_shrunk_by_the_decoder) { /* which is another filter, but not another picture */
+  static uint8_t a[40 * 40 * 3], b[40 * 40 * 3];
+  inc_viewer *v;
+  inc_picture p;
+  inc_transform t;
+  CHECK_EQ(inc_viewer_new(&v), INC_OK);
+  CHECK_EQ(inc_transform_init(&t, "light", 40), INC_OK);
+  pic_jpeg(&(pic_opts){.w = 500, .h = 400, .comps = 3, .hs = 2, .vs = 2, .pixel = smooth});
+  CHECK_EQ(inc_picture_decode(pic_out.b, pic_out.n, NULL, &p), INC_OK);
+  for (uint32_t i = 0; i < 20; i++) {
+    CHECK_EQ(inc_viewer_run(v, &t, pic_out.b, pic_out.n, "p", 5, 0, i, a), INC_OK);
+    CHECK_EQ(inc_viewer_pixels(v, &t, p.rgb, p.w, p.h, 5, 0, i, b), INC_OK);
+    for (int k = 0; k < 40 * 40 * 3; k++) CHECK_CLOSE(a[k], b[k], 3);
+  }
+  inc_picture_free(&p);
   inc_viewer_free(v);
 }
 
