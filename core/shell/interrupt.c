@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+volatile sig_atomic_t inc_shell_reading;
+
 static lua_State *volatile running; /* the coroutine that executes now */
 static volatile double last_signal;
 
@@ -42,7 +44,7 @@ static void say(const char *s) {
 static void on_sigint(int sig) {
   (void)sig;
   double t = now();
-  int again = inc_interrupt_pending(), quick = t - last_signal < 1.0;
+  int again = inc_interrupt_pending() && !inc_shell_reading, quick = t - last_signal < 1.0;
   last_signal = t;
   if (again && inc_interrupted >= 2 && quick) {
     say("\nincsh: stopped by force\n");

@@ -5,6 +5,7 @@
 ** between its lines before they go to the history, and a paste arrives as a whole.  A second prompt for each
 ** further line was rejected for good terminals: what was typed could then no longer be edited.
 */
+#include "base/mem.h"
 #include "shell/shell.h"
 #include <readline/history.h>
 #include <readline/readline.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 static lua_State *state;
+static void stop_browsing(void);
 
 static int line_start(int at) {
   while (at > 0 && rl_line_buffer[at - 1] != '\n') at--;
@@ -66,6 +68,13 @@ static int wants_more(void) {
 
 static int key_enter(int count, int key) {
   (void)count;
+  stop_browsing();
+  if (inc_shell_abandon) {
+    rl_point = rl_end;
+    rl_redisplay();
+    fputs("^C", stdout);
+    return rl_newline(1, key);
+  }
   outdent();
   if (rl_end > 0 && wants_more()) return 0;
   inc_status_leave();
@@ -84,62 +93,120 @@ static int key_tab(int count, int key) {
 
 /* -- arrows --------------------------------------------------------------------------------------------- */
 
-static int key_up(int count, int key);
-static int key_down(int count, int key);
+/* Going through the history is ours: readline's own way ties its lists of edits to history entries and, in
+ *the
+ ** version that distributions ship, frees some of them twice. */
+static struct {
+  int on, place; /* index in history_list(), history_length for what was typed */
+  size_t prefix; /* entries must begin with so much of `typed` */
+  char *typed;   /* the line before the first Up */
+  char *shown;   /* what we put in its place; if it was changed since, a new search begins */
+} browse;
 
-/* Readline goes on with a search only when the last key was one, and ours are wrappers. */
-static void keep_search(rl_command_func_t *search) {
-  if (rl_last_func == key_up || rl_last_func == key_down) rl_last_func = search;
+static void replace_line(const char *text) {
+  rl_begin_undo_group();
+  rl_delete_text(0, rl_end);
+  rl_point = 0;
+  rl_insert_text(text);
+  rl_end_undo_group();
+}
+
+static void stop_browsing(void) {
+  inc_free(browse.typed);
+  inc_free(browse.shown);
+  memset(&browse, 0, sizeof browse);
+}
+
+static void start_browsing(void) {
+  if (browse.on && browse.shown && !strcmp(browse.shown, rl_line_buffer)) return;
+  stop_browsing();
+  browse.typed = inc_strdup(rl_line_buffer);
+  browse.prefix = (size_t)rl_point;
+  browse.place = history_length;
+  browse.on = browse.typed != NULL;
+}
+
+static void show_entry(int place, const char *text) {
+  browse.place = place;
+  replace_line(text);
+  inc_free(browse.shown);
+  browse.shown = inc_strdup(text);
+}
+
+/* The next entry in a direction that begins as the line did and differs from what is shown. */
+static int go(int step) {
+  start_browsing();
+  HIST_ENTRY **all = history_list();
+  for (int i = browse.place + step; browse.on && all && i >= 0 && i < history_length; i += step) {
+    const char *line = all[i]->line;
+    if (strncmp(line, browse.typed, browse.prefix) || !strcmp(line, rl_line_buffer)) continue;
+    show_entry(i, line);
+    return 0;
+  }
+  if (step < 0 || !browse.on || browse.place == history_length) return rl_ding();
+  show_entry(history_length, browse.typed);
+  return 0;
+}
+
+static int key_previous(int count, int key) {
+  (void)count, (void)key;
+  return go(-1);
+}
+
+static int key_next(int count, int key) {
+  (void)count, (void)key;
+  return go(1);
 }
 
 static int key_up(int count, int key) {
+  (void)count, (void)key;
   int start = line_start(rl_point);
-  if (start > 0) {
-    int above = line_start(start - 1), column = rl_point - start;
-    rl_point = above + column < start ? above + column : start - 1;
-    return 0;
-  }
-  keep_search(rl_history_search_backward);
-  int r = rl_history_search_backward(count, key);
-  rl_point = rl_end;
-  return r;
+  if (start == 0) return go(-1);
+  int above = line_start(start - 1), column = rl_point - start;
+  rl_point = above + column < start ? above + column : start - 1;
+  return 0;
 }
 
 static int key_down(int count, int key) {
+  (void)count, (void)key;
   int end = line_end(rl_point);
-  if (end < rl_end) {
-    int column = rl_point - line_start(rl_point), last = line_end(end + 1);
-    rl_point = end + 1 + column < last ? end + 1 + column : last;
-    return 0;
-  }
-  keep_search(rl_history_search_forward);
-  int r = rl_history_search_forward(count, key);
-  rl_point = rl_end;
-  return r;
+  if (end == rl_end) return go(1);
+  int column = rl_point - line_start(rl_point), last = line_end(end + 1);
+  rl_point = end + 1 + column < last ? end + 1 + column : last;
+  return 0;
 }
 
 /* -- pasting -------------------------------------------------------------------------------------------- */
 
-/* Replace the text from..rl_point by what Lua makes of it (prompts stripped). */
-static void clean_paste(int from) {
-  lua_pushlstring(state, rl_line_buffer + from, (size_t)(rl_point - from));
-  if (!inc_prompt_call(state, "pasted", 1, 1)) return;
-  const char *text = lua_tostring(state, -1);
-  if (text) {
-    rl_delete_text(from, rl_point);
-    rl_point = from;
-    rl_insert_text(text);
+/* Collect what the terminal sends up to the mark that ends a paste (or Ctrl-C).  Readline's own reader is not
+** used: it leaves the text without an end when the mark does not come. */
+static int read_paste(luaL_Buffer *b) {
+  static const char mark[] = "\033[201~";
+  const size_t n = sizeof mark - 1;
+  for (int c; (c = rl_read_key()) >= 0;) {
+    luaL_addchar(b, (char)c);
+    if (luaL_bufflen(b) >= n && !memcmp(luaL_buffaddr(b) + luaL_bufflen(b) - n, mark, n)) {
+      luaL_buffsub(b, n);
+      return 1;
+    }
   }
-  lua_pop(state, 1);
+  return 0;
 }
 
+/* A paste goes in as one piece, after Lua has taken our prompts off. */
 static int key_paste(int count, int key) {
-  int from = rl_point, r;
-  rl_begin_undo_group();
-  r = rl_bracketed_paste_begin(count, key);
-  if (rl_point > from) clean_paste(from);
-  rl_end_undo_group();
-  return r;
+  (void)count, (void)key;
+  luaL_Buffer b;
+  luaL_buffinit(state, &b);
+  int whole = read_paste(&b);
+  luaL_pushresult(&b);
+  if (!whole || !inc_prompt_call(state, "pasted", 1, 1)) {
+    lua_settop(state, lua_gettop(state) - !whole);
+    return rl_ding();
+  }
+  if (lua_isstring(state, -1)) rl_insert_text(lua_tostring(state, -1));
+  lua_pop(state, 1);
+  return 0;
 }
 
 /* -- $EDITOR -------------------------------------------------------------------------------------------- */
@@ -152,11 +219,7 @@ static void read_back(const char *path) {
   fclose(f);
   while (n > 0 && text[n - 1] == '\n') n--;
   text[n] = '\0';
-  rl_begin_undo_group();
-  rl_delete_text(0, rl_end);
-  rl_point = 0;
-  rl_insert_text(text);
-  rl_end_undo_group();
+  replace_line(text);
 }
 
 static int key_editor(int count, int key) {
@@ -188,6 +251,8 @@ static void bind_in(Keymap map, int smart) {
   bind("\t", key_tab, map);
   bind("\033\r", key_newline, map);
   bind("\033[200~", key_paste, map);
+  bind("\020", key_previous, map);
+  bind("\016", key_next, map);
   bind("\033[A", key_up, map);
   bind("\033OA", key_up, map);
   bind("\033[B", key_down, map);

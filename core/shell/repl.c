@@ -20,6 +20,7 @@ static const char prompt[] = "inc> ", more[] = "...> ";
 static int module = LUA_NOREF; /* registry: lua/inc/shell/prompt.lua */
 static char *got;              /* the line just read, or NULL */
 static int done_reading, at_end;
+int inc_shell_abandon;
 static volatile sig_atomic_t resized, continued;
 
 int inc_prompt_call(lua_State *L, const char *name, int nargs, int nresults) {
@@ -33,7 +34,15 @@ int inc_prompt_call(lua_State *L, const char *name, int nargs, int nresults) {
   return 0;
 }
 
+static int gave_up; /* readline was told "end of input" because of Ctrl-C */
+
 static void on_line(char *line) {
+  if (gave_up) {
+    gave_up = 0;
+    inc_shell_abandon = 1;
+    inc_interrupt_clear();
+    if (!line) line = calloc(1, 1);
+  }
   rl_callback_handler_remove();
   done_reading = 1;
   got = line;
@@ -55,21 +64,21 @@ static void watch_signals(void) {
   sigaction(SIGCONT, &sa, NULL);
 }
 
-/* Ctrl-C while nothing runs: what was typed is given up, the session goes on. */
-static void abandon(const char *p) {
+/* Ctrl-C while nothing runs: what was typed is given up, the session goes on.  The line is accepted like any
+** other and then dropped, because only that way does readline put back its lists of edits; its function for
+** "free the line" leaves history entries with lists that are freed. */
+static void abandon(void) {
   inc_interrupt_clear();
+  gave_up = 0;
   rl_callback_sigcleanup();
-  rl_free_line_state();
-  rl_point = rl_end;
-  rl_redisplay();
-  fputs("^C", stdout); /* before the next call, which returns the cursor to column 1 */
-  fflush(stdout);
-  rl_callback_handler_remove();
-  fputs("\n", stdout);
-  rl_callback_handler_install(p, on_line);
+  inc_shell_abandon = 1;
+  for (int i = 0; i < 3 && !done_reading; i++) { /* a half-typed key sequence may swallow the first */
+    rl_stuff_char('\r');
+    rl_callback_read_char();
+  }
 }
 
-static void serve_signals(const char *p) {
+static void serve_signals(void) {
   if (resized) {
     resized = 0;
     rl_resize_terminal();
@@ -80,7 +89,24 @@ static void serve_signals(const char *p) {
     rl_prep_terminal(1);
     rl_forced_update_display();
   }
-  if (inc_interrupt_pending()) abandon(p);
+  if (inc_interrupt_pending()) abandon();
+}
+
+/* Readline asks for one key.  In its few questions of its own (show all completions?  the rest of a paste) it
+** would wait through Ctrl-C; an end of input makes it give up the question. */
+static int next_key(FILE *in) {
+  unsigned char c;
+  for (;;) {
+    struct pollfd fd = {fileno(in), POLLIN, 0};
+    if (poll(&fd, 1, 100) > 0) {
+      ssize_t n = read(fd.fd, &c, 1);
+      if (n == 1) return c;
+      if (n == 0 || errno != EINTR) return EOF;
+    } else if (inc_interrupt_pending()) {
+      gave_up = 1;
+      return EOF;
+    }
+  }
 }
 
 /* Read one line; NULL at the end of input. */
@@ -89,13 +115,15 @@ static char *read_line(lua_State *L, const char *p, int smart) {
   got = NULL;
   inc_status_flush(L, smart);
   rl_callback_handler_install(p, on_line);
+  inc_shell_reading = 1;
   while (!done_reading) {
     struct pollfd fd = {STDIN_FILENO, POLLIN, 0};
     int n = poll(&fd, 1, 200);
-    serve_signals(p);
-    if (n > 0) rl_callback_read_char();
+    serve_signals();
+    if (n > 0 && !done_reading) rl_callback_read_char();
     if (!done_reading) inc_status_idle(L, smart);
   }
+  inc_shell_reading = 0;
   return got;
 }
 
@@ -121,6 +149,12 @@ static char *join(char *entry, char *line) {
 static char *read_entry(lua_State *L, int smart) {
   char *entry = NULL, *line;
   while ((line = read_line(L, entry ? more : prompt, smart))) {
+    if (inc_shell_abandon) {
+      inc_shell_abandon = 0;
+      free(line);
+      free(entry);
+      return calloc(1, 1);
+    }
     int blank = line[strspn(line, " \t")] == '\0';
     entry = join(entry, line);
     if (!entry || smart || blank || !incomplete(L, entry)) return entry;
@@ -172,6 +206,7 @@ static int start(lua_State *L, int smart) {
   rl_readline_name = "incsh";
   rl_catch_signals = 0;
   rl_catch_sigwinch = 0;
+  rl_getc_function = next_key;
   inc_shell_bind_keys(L, smart);
   inc_shell_bind_completion(L);
   inc_history_load();

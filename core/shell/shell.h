@@ -10,11 +10,14 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <signal.h>
 
 /* -- interrupt.c: Ctrl-C -------------------------------------------------------------------------------- */
 /* Install the SIGINT handler for this state and replace pcall, xpcall and coroutine.* by forms that cannot
 ** swallow an interrupt. */
 void inc_shell_guard(lua_State *L);
+/* While the prompt waits for keys: Ctrl-C then is never a reason to end the process. */
+extern volatile sig_atomic_t inc_shell_reading;
 #define INC_RAW_XPCALL "inc.xpcall" /* registry: Lua's own xpcall */
 
 /* -- home.c: where our files are ------------------------------------------------------------------------ */
@@ -39,6 +42,8 @@ int inc_shell_repl(lua_State *L); /* reads until Ctrl-D; returns the exit status
 /* Call `name` of lua/inc/shell/prompt.lua with the nargs values on top of the stack.  Never raises: returns 0
 ** and leaves nothing when it failed. */
 int inc_prompt_call(lua_State *L, const char *name, int nargs, int nresults);
+
+extern int inc_shell_abandon; /* Ctrl-C: the next Enter ends the line, which is then dropped */
 
 /* -- keys.c: what Enter, Tab, the arrows and pasting do ------------------------------------------------- */
 void inc_shell_bind_keys(lua_State *L, int smart);
