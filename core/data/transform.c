@@ -218,9 +218,10 @@ static bool random_view(const inc_transform *t) {
   return t->view == INC_VIEW_LIGHT || t->view == INC_VIEW_INCEPTION;
 }
 
-/* A box that is much larger than the view is read from a picture that the decoder has made smaller, such that
-** half as much again as is needed is left for the filter: 10.5 ms instead of 14.1 for photos of 12 megapixels,
-** where entropy decoding is what remains.  Only for random views: the filter is not quite the same one. */
+/* A box that is much larger than the view is read from a picture that the decoder has made smaller, such
+** that half as much again as is needed is left for the filter: 10.5 ms instead of 14.1 for photos of 12
+** megapixels, where entropy decoding is what remains.  Only for random views: the filter is not quite the
+** same one. */
 static void shrink(inc_viewer *v, const inc_transform *t, plan *p, int *w, int *h) {
   double spare = fmin(p->b.w, p->b.h) / t->size / 1.5;
   int by = spare >= 8 ? 8 : spare >= 4 ? 4 : spare >= 2 ? 2 : 1, was_w = *w, was_h = *h;
