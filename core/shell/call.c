@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "shell/shell.h"
 #include <stdio.h>
+#include <string.h>
 
 static int reporter = LUA_NOREF; /* registry: the module's table */
 
@@ -53,6 +54,12 @@ void inc_shell_report(lua_State *L, const char *who) {
     else
       lua_pop(L, 1);
   }
-  fprintf(stderr, "%s: %s\n", who, luaL_tolstring(L, -1, NULL));
+  const char *text = luaL_tolstring(L, -1, NULL), *verb = strrchr(who, ' ');
+  size_t n = verb ? strlen(++verb) : 0;
+  int named = n > 0 && !strncmp(text, verb, n) && text[n] == ':'; /* "train: ..." in `incsh train` */
+  if (named)
+    fprintf(stderr, "incsh %s\n", text);
+  else
+    fprintf(stderr, "%s: %s\n", who, text);
   lua_pop(L, 2);
 }

@@ -67,6 +67,12 @@ check('help is a verb', function()
   term.contains(r.err, 'no help on')
 end)
 
+check('an error of a verb names the verb once', function()
+  local r = term.sh([["$INCSH" predict]])
+  term.equal(r.status, 1)
+  assert(r.err:find '^incsh predict: ' and not r.err:find 'predict: predict', r.err)
+end)
+
 check('a full disk on standard output is an error', function()
   local r = term.sh([["$INCSH" -e 'print(1)' >/dev/full]])
   term.equal(r.status, 1)
