@@ -2,7 +2,7 @@
 **
 ** Rows are found by op name, so an op without a fast kernel needs no line here: its own reference loop
 ** serves.  What a row holds is in cpu.h; INC_KERNELS=ref in the environment leaves only references (tests).
- */
+*/
 #include "backend.h"
 #include "base/mem.h"
 #include "cpu/cpu.h"

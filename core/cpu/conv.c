@@ -2,11 +2,9 @@
 **
 ** f32 3x3 convolutions with stride 1 are offered in Winograd's form first where it exists (oneDNN 2.x): less
 ** than half the time on large pictures, re-orders included, at a relative error of about 1e-5 instead of
-*1e-6.
-** INC_WINOGRAD=0 leaves it out.  Where the CPU has AMX, weight gradients of 1x1 convolutions in bf16 are a
-** matrix product over pixels, three to six times faster than the library's convolution there; elsewhere the
-*two
-** are equal, measured. */
+** 1e-6. INC_WINOGRAD=0 leaves it out.  Where the CPU has AMX, weight gradients of 1x1 convolutions in bf16
+** are a matrix product over pixels, three to six times faster than the library's convolution there;
+** elsewhere the two are equal, measured. */
 #include "cpu/cpu.h"
 #include <stdlib.h>
 
@@ -45,12 +43,14 @@ static bool make(const roles *r, bool winograd, bool relu, inc_kernel *k) {
 static bool winograd_pays(const roles *r) {
   const char *s = getenv("INC_WINOGRAD");
   int64_t stride[2], dilation[2];
-  if ((s && s[0] == '0') || r->x->ndim != 4 || r->w->ndim != 4 || r->x->dtype != INC_F32) return false;
+  if ((s && s[0] == '0') || r->y->ndim != 4 || r->x->ndim != 4 || r->w->ndim != 4 || r->x->dtype != INC_F32)
+    return false;
   cpu_pair(&r->attr[0], stride);
   cpu_pair(&r->attr[2], dilation);
+  int64_t pixels = r->y->shape[0] * r->y->shape[2] * r->y->shape[3];
   return r->w->shape[2] == 3 && r->w->shape[3] == 3 && stride[0] == 1 && stride[1] == 1 && dilation[0] == 1 &&
          dilation[1] == 1 && r->attr[3].i[0] == 1 && r->x->shape[1] >= 32 && r->y->shape[1] >= 32 &&
-         r->y->shape[0] * r->y->shape[2] * r->y->shape[3] >= 64;
+         pixels >= (r->x->shape[1] < 64 ? 1 << 16 : 64); /* few channels pay on many pixels only */
 }
 
 static roles forward_roles(const inc_node *n) {

@@ -1,16 +1,14 @@
 /* dnn.h -- prepared oneDNN primitives as plain objects: convolution in its three directions, matrix product.
 **
 ** init takes dtypes, shapes and strides and settles everything: layouts, re-orders, scratch memory; it is
-*cheap
-** enough to ask.  build compiles the kernels.  run takes addresses only and allocates nothing.  Where the
-*primitive wants another layout than the caller has
-** (weights nearly always, activations for Winograd or for odd strides), a re-order to or from the workspace
-*is
-** part of the object.  A convolution never writes into a slice by itself: oneDNN falls to its reference loop
-** there, thousands of times slower, so it writes dense memory and a re-order copies.
+** cheap enough to ask.  build compiles the kernels.  run takes addresses only and allocates nothing.  Where
+** the primitive wants another layout than the caller has (weights nearly always, activations for Winograd or
+** for odd strides), a re-order to or from the workspace is part of the object.  A convolution never writes
+** into a slice by itself: oneDNN falls to its reference loop there, thousands of times slower, so it writes
+** dense memory and a re-order copies.
 **
 ** `reference` tells that only the library's reference loop was to be had; callers show it or choose another
-*way.
+** way.
 */
 #ifndef INC_DNN_H
 #define INC_DNN_H

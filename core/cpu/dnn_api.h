@@ -1,11 +1,9 @@
 /* dnn_api.h -- the few calls whose shape differs between oneDNN 2.x and 3.x.
 **
 ** 2.x describes an operation in a struct and a memory in a public one; 3.x has opaque handles and one call
-*per
-** primitive.  dnn_api.c holds every #if; the rest of core/cpu sees the types below.  Creation functions
-*return
-** the library's own status, for "unimplemented" is an answer, not a failure; dnn_fail turns one into an
-*error.
+** per primitive.  dnn_api.c holds every #if; the rest of core/cpu sees the types below.  Creation functions
+** return the library's own status, for "unimplemented" is an answer, not a failure; dnn_fail turns one into
+** an error.
 */
 #ifndef INC_DNN_API_H
 #define INC_DNN_API_H

@@ -1,9 +1,8 @@
 /* loop.c -- walking operands together (cpu.h).
 **
 ** Dims are sorted by the stride of operand 0, widest first, and neighbours merge wherever every operand
-*allows
-** it.  Dense operands of one layout, whatever it is, become one flat run; a per-channel vector against
-** channels-last pixels becomes rows with a standing inner operand. */
+** allows it.  Dense operands of one layout, whatever it is, become one flat run; a per-channel vector
+** against channels-last pixels becomes rows with a standing inner operand. */
 #include "cpu/cpu.h"
 #include <omp.h>
 #include <string.h>

@@ -1,8 +1,7 @@
 /* move.c -- ops that move elements: contiguous, cast, copy_, fill_, full, cat, slice_backward, normalize.
 **
 ** Two shapes of work cover nearly all: runs that are consecutive on both sides (any dtypes), and a pair of
-*dims
-** that trade places (row-major <-> channels-last), done as tiled transposes. */
+** dims that trade places (row-major <-> channels-last), done as tiled transposes. */
 #include "cpu/cpu.h"
 #include <string.h>
 

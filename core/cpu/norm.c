@@ -1,9 +1,9 @@
 /* norm.c -- batch_norm_train, _eval, _backward, _eval_backward on our own kernels.
 **
 ** x, y and gradients are f32 or bf16 rows of channels; y and dy may be channel slices of a concat.  Vectors
-*are
-** f32.  The library's batch norm is not offered: slower in this layout, and it cannot write slices. */
+** are f32.  The library's batch norm is not offered: slower in this layout, and it cannot write slices. */
 #include "cpu/cpu.h"
+#include <math.h>
 
 static bool vectors_fit(const inc_node *n, int from, int to) {
   for (int i = from; i <= to; i++)
@@ -125,10 +125,37 @@ static int run_eval_backward(inc_kernel *k, void *const *in, void *const *out, v
   return INC_OK;
 }
 
+/* -- folding into the weight of a convolution: conv_weight, weight?, bias?, mean, var -> w, b --------------
+ */
+static bool make_fold(const inc_node *n, inc_kernel *k) {
+  const inc_spec *w = &n->in[0];
+  if (w->dtype != INC_F32 || !inc_spec_is_contiguous(w) || !vectors_fit(n, 1, 4) || !result_fits(n, 0))
+    return false;
+  k->flags = CPU_IF_WIDE(inc_spec_numel(w));
+  return result_fits(n, 1);
+}
+
+static int run_fold(inc_kernel *k, void *const *in, void *const *out, void *ws, uint32_t same) {
+  (void)ws, (void)same;
+  const inc_spec *s = &k->node.in[0];
+  int64_t c = s->shape[0], row = inc_spec_numel(s) / c;
+  const float *w = in[0], *gamma = in[1], *beta = in[2], *mean = in[3], *var = in[4];
+  float *folded = out[0], *bias = out[1];
+#pragma omp parallel for schedule(static) if (row * c >= CPU_WIDE)
+  for (int64_t i = 0; i < c; i++) {
+    double scale = (gamma ? (double)gamma[i] : 1) / sqrt((double)var[i] + inc_float(&k->node, 0));
+    float factor = (float)scale;
+    bias[i] = (float)((beta ? (double)beta[i] : 0) - (double)mean[i] * scale);
+    k->k->binary(K_MUL, INC_F32, row, folded + i * row, w + i * row, 1, &factor, 0);
+  }
+  return INC_OK;
+}
+
 const cpu_row cpu_norm_rows[] = {
     {"batch_norm_train", make_train, NULL, run_train, NULL},
     {"batch_norm_eval", make_eval, NULL, run_eval, NULL},
     {"batch_norm_backward", make_backward, NULL, run_backward, NULL},
     {"batch_norm_eval_backward", make_backward, NULL, run_eval_backward, NULL},
+    {"fold_batch_norm", make_fold, NULL, run_fold, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -1,10 +1,8 @@
 /* reduce.c -- sum, mean, norm and sum_to of f32 and bf16, and global_norm.
 **
 ** The dims of x, ordered by stride, fall into blocks that stay and blocks that are summed.  Three
-*arrangements
-** have kernels: all summed; the inner block summed (one sum a row); an outer block summed with channels
-*inside
-** (column sums, as for biases and for the mean over the pixels of channels-last pictures). */
+** arrangements have kernels: all summed; the inner block summed (one sum a row); an outer block summed with
+** channels inside (column sums, as for biases and for the mean over the pixels of channels-last pictures). */
 #include "cpu/cpu.h"
 #include <math.h>
 #include <string.h>

@@ -1,9 +1,7 @@
-/* rows.c -- tensors as rows of channels (cpu.h).
-** Our picture kernels read channels-last only.  A row-major picture tensor, which the prompt makes unless
-*told
-** otherwise, is transposed into the workspace and back: slower than channels-last, a hundred times faster
-*than
-** a reference loop, and no second set of kernels to keep right. */
+/* rows.c -- tensors as rows of channels (cpu.h). Our picture kernels read channels-last only.  A row-major
+** picture tensor, which the prompt makes unless told otherwise, is transposed into the workspace and back:
+** slower than channels-last, a hundred times faster than a reference loop, and no second set of kernels to
+** keep right. */
 #include "cpu/cpu.h"
 
 static int64_t pixels(const inc_spec *s) {

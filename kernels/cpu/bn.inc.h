@@ -3,14 +3,12 @@
 ** Each direction is two passes over memory and no more: forward reads x twice and writes y once; backward
 ** reads dy and x twice and writes dx once.  The ReLU mask is computed again from x rather than stored.
 **
-** Accuracy: sums are taken of x - x[0], which removes the common offset of a channel, in f32 over FLUSH rows
-** and in f64 above that; the variance then agrees with a two-pass f64 one to about 1e-7.  Welford's update
-*was
-** rejected: it divides at every row.  Eight rows are read together so that each accumulator is loaded once
-*for
-** eight elements while memory is still walked in order. */
+** Accuracy: sums are taken of x - k, k the mean of the first rows, which removes a channel's offset, in f32
+** over FLUSH rows and in f64 above that; the variance then agrees with a two-pass f64 one to about 1e-7.
+** Welford's update was rejected: it divides at every row.  Eight rows are read together so that each
+** accumulator is loaded once for eight elements while memory is still walked in order. */
 
-enum { BN_PAR = 1 << 14 }; /* elements worth a parallel region */
+enum { BN_PAR = 1 << 14, BN_SHIFT = 16 }; /* elements worth a parallel region; rows behind the shift */
 
 /* a1 += sum(x - k), a2 += sum((x - k)^2) over up to eight rows of W channels. */
 AI void stats_cols(const char *x, int dt, int64_t ld, int rows, int64_t c, int n, const float *k, float *a1,
@@ -44,7 +42,7 @@ AI void stats_strip(const char *x, int dt, int64_t ld, int rows, int64_t c, cons
 
 /* Rows read side by side: many where they are short, so that sums stay in registers, few where they are long,
 ** so that memory is walked in order and the prefetcher keeps up (measured: twice the speed at 384 channels).
- */
+*/
 static int strip_rows(int64_t c) { return c <= 64 ? 8 : 2; }
 
 static void flush(int64_t c, float *a1, float *a2, double *d1, double *d2) {
@@ -57,11 +55,11 @@ static void flush(int64_t c, float *a1, float *a2, double *d1, double *d2) {
 }
 
 /* Rows r0..r1 of c <= BN_TILE channels into d1, d2. */
-AI void stats_block(const k_rows *x, int dt, int64_t c0, int64_t c, int64_t r0, int64_t r1, double *d1,
-                    double *d2) {
-  float a1[BN_TILE] = {0}, a2[BN_TILE] = {0}, k[BN_TILE];
+AI void stats_block(const k_rows *x, int dt, int64_t c0, int64_t c, int64_t r0, int64_t r1, const float *k,
+                    double *d1, double *d2) {
+  float a1[BN_TILE] = {0}, a2[BN_TILE] = {0};
   size_t size = dt == INC_BF16 ? 2 : 4;
-  for (int64_t j = 0; j < c; j++) k[j] = ld1(x->p, dt, c0 + j), d1[j] = d2[j] = 0;
+  for (int64_t j = 0; j < c; j++) d1[j] = d2[j] = 0;
   int strip = strip_rows(c);
   for (int64_t r = r0; r < r1; r += strip) {
     int m = (int)(r1 - r < strip ? r1 - r : strip);
@@ -87,6 +85,9 @@ static double *bn_part(const k_bn *b, int block, int which) {
   return (double *)b->scratch + (2 * block + which) * b->c;
 }
 
+/* Behind the partial sums: f32 vectors [5, C]. */
+static float *bn_vectors(const k_bn *b) { return (float *)bn_part(b, bn_blocks(b->rows), 0); }
+
 static void bn_total(const k_bn *b, int64_t j, double *s, double *q) {
   *s = *q = 0;
   for (int i = 0, nb = bn_blocks(b->rows); i < nb; i++) *s += bn_part(b, i, 0)[j], *q += bn_part(b, i, 1)[j];
@@ -95,39 +96,50 @@ static void bn_total(const k_bn *b, int64_t j, double *s, double *q) {
 static void stats_task(const k_bn *b, int i, int64_t c0, int64_t c, int64_t r0, int64_t r1) {
   double *d1 = bn_part(b, i, 0) + c0, *d2 = bn_part(b, i, 1) + c0;
   if (b->x.dt == INC_BF16)
-    stats_block(&b->x, INC_BF16, c0, c, r0, r1, d1, d2);
+    stats_block(&b->x, INC_BF16, c0, c, r0, r1, bn_vectors(b) + c0, d1, d2);
   else
-    stats_block(&b->x, INC_F32, c0, c, r0, r1, d1, d2);
+    stats_block(&b->x, INC_F32, c0, c, r0, r1, bn_vectors(b) + c0, d1, d2);
+}
+
+/* The shift of each channel: the mean of the first rows, into the first vector. */
+static const float *bn_shift(const k_bn *b) {
+  float *k = bn_vectors(b);
+  int64_t n = b->rows < BN_SHIFT ? b->rows : BN_SHIFT;
+  for (int64_t j = 0; j < b->c; j++) {
+    k[j] = 0;
+    for (int64_t r = 0; r < n; r++) k[j] += ld1(b->x.p, b->x.dt, r * b->x.ld + j) / (float)n;
+  }
+  return k;
 }
 
 static void bn_stats(const k_bn *b) {
+  const float *k = bn_shift(b);
   bn_each(b, stats_task);
   for (int64_t j = 0; j < b->c; j++) {
     double s, q, n = (double)b->rows;
     bn_total(b, j, &s, &q);
     double m = s / n, v = q / n - m * m;
-    b->mean[j] = (float)(m + (double)ld1(b->x.p, b->x.dt, j));
+    b->mean[j] = (float)(m + (double)k[j]);
     b->var[j] = (float)(v > 0 || v != v ? v : 0);
   }
 }
 
 static void sum_rows(int64_t rows, int64_t c, const k_rows *x, float *out, void *scratch) {
   k_bn b = {.rows = rows, .c = c, .x = *x, .scratch = scratch};
+  const float *k = bn_shift(&b);
   bn_each(&b, stats_task);
   for (int64_t j = 0; j < c; j++) {
     double s, q;
     bn_total(&b, j, &s, &q);
-    out[j] = (float)(s + (double)rows * (double)ld1(x->p, x->dt, j));
+    out[j] = (float)(s + (double)rows * (double)k[j]);
   }
 }
 
-/* y = (x - mean) * a + beta with a = gamma / sqrt(var + eps): three f32 vectors [C] behind the partial sums,
+/* y = (x - mean) * a + beta with a = gamma / sqrt(var + eps): three vectors,
 ** worked out once a call (by each task they would cost a fifth of the pass). */
 typedef struct bn_line {
   const float *mean, *a, *beta;
 } bn_line;
-
-static float *bn_vectors(const k_bn *b) { return (float *)bn_part(b, bn_blocks(b->rows), 0); }
 
 static void bn_line_fill(const k_bn *b) {
   float *mean = bn_vectors(b), *a = mean + b->c, *beta = a + b->c;

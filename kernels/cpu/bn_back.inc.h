@@ -5,6 +5,17 @@
 ** The sums are pass one; pass two is one multiply-add per term with per-channel coefficients.  With fixed
 ** statistics (evaluation) the two correction terms vanish. */
 
+/* Ask for a row of dy some rows ahead when it is a channel slice: the hardware does not foresee strides with
+** gaps (measured: slices at a third of the speed of dense rows).  Dense rows, and slices written, gain
+** nothing. */
+enum { BN_AHEAD = 12 };
+AI void dy_ahead(const k_bn *b, int64_t row, int64_t c0, int64_t c) {
+  if (b->dy.ld == b->c) return;
+  int64_t size = b->dy.dt == INC_BF16 ? 2 : 4;
+  const char *p = (const char *)b->dy.p + ((row + BN_AHEAD) * b->dy.ld + c0) * size;
+  for (int64_t i = 0; i < c * size; i += 64) __builtin_prefetch(p + i);
+}
+
 /* The gradient behind the ReLU, for W channels of one row. */
 AI vf bn_dy(const bn_line *l, const void *dy, int dt, int64_t at, vf x, bool relu, int64_t j, int n) {
   vf d = ldv(dy, dt, at, n);
@@ -38,6 +49,7 @@ AI void back_sums(const k_bn *b, const bn_line *l, int dt, bool relu, int64_t c0
   int strip = strip_rows(c);
   for (int64_t r = r0; r < r1; r += strip) {
     int m = (int)(r1 - r < strip ? r1 - r : strip);
+    for (int i = 0; i < m; i++) dy_ahead(b, r + i, c0, c);
     const char *x = (const char *)b->x.p + (size_t)(r * b->x.ld + c0) * size;
     const char *dy = (const char *)b->dy.p + (size_t)(r * b->dy.ld + c0) * size;
     int64_t j = 0;
@@ -66,6 +78,7 @@ AI void back_block(const bn_line *l, const float *k0, const float *k1, const k_b
                    int64_t c0, int64_t c, int64_t r0, int64_t r1) {
   for (int64_t r = r0; r < r1; r++) {
     int64_t j = 0;
+    dy_ahead(b, r, c0, c);
     for (; j + W <= c; j += W) back_row(l, k0, k1, b, dt, relu, r, c0, j, W);
     if (j < c) back_row(l, k0, k1, b, dt, relu, r, c0, j, (int)(c - j));
   }

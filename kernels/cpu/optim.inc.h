@@ -1,6 +1,7 @@
 /* optim.inc.h -- parameter updates on flat f32 arrays: every slot is read and written once.
 ** The formulas are PyTorch's, with TensorFlow's RMSProp as a variant (epsilon inside the root, the learning
-** rate inside the momentum).  gscale multiplies the gradient: clipping and loss scaling cost nothing extra.
+** rate inside the momentum).  gscale multiplies the gradient, so clipping and loss
+** scaling cost nothing extra.
  */
 
 AI vf grad_in(const float *g, const float *p, int64_t i, int n, float gscale, float decay) {

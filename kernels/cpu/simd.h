@@ -113,8 +113,7 @@ AI vf vadd_if(vm m, vf s, vf x) { return s + vmask(m, x); }
 AI vf vrelu(vf a) { return vmax(vset(0), a); }
 
 /* Narrow integers.  GCC 12 takes __builtin_convertvector of these types apart element by element (measured:
-*an
-** eighth of the speed), hence intrinsics. */
+** an eighth of the speed), hence intrinsics. */
 #if defined(__AVX512F__)
 AI vi vload_u8(const uint8_t *p) { return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 AI vb vlow8(vi v) { return (vb)_mm512_cvtepi32_epi8((__m512i)v); }

@@ -3,7 +3,7 @@
 ** All subtract the row's maximum first.  Cross-entropy never forms the probabilities on the way forward:
 **   loss = log sum e^z - (1 - s) z_target - s / C sum z,   z = x - max x
 ** and its gradient computes them again: the logits are small next to what a stored copy would cost the
-*planner. */
+** planner. */
 
 /* Stores e^(x - max) into `e` when it is not NULL; *zsum: sum of x - max. */
 AI float exp_row(int dt, const void *x, int64_t at, int64_t c, float top, float *e, float *zsum) {

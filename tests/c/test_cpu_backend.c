@@ -1,10 +1,8 @@
 /* test_cpu_backend.c -- every kernel of the CPU backend against the op's reference loop.
 **
 ** A case is an op, its inputs (dtype, shape, layout) and attributes.  Each choice that query offers is
-*prepared
-** and run on the same numbers as the reference; whole buffers are compared, so a write outside the result
-*(into
-** the holes of a slice, or beyond the ends) is found too. */
+** prepared and run on the same numbers as the reference; whole buffers are compared, so a write outside the
+** result (into the holes of a slice, or beyond the ends) is found too. */
 #include "backend.h"
 #include "base/mem.h"
 #include "check.h"
@@ -254,6 +252,12 @@ TEST(batch_norm) {
   CASE("batch_norm_train", 5e-6, "1", false, , T(F32, 'c', 600, 21), T(F32, 'c', 21), T(F32, 'c', 21));
   CASE("batch_norm_train", 5e-6, "1", false, , T(F32, 'l', 40, 530, 7, 7), T(F32, 'c', 530),
        T(F32, 'c', 530));
+}
+
+TEST(folding) {
+  operand v = T(F32, 'c', 40);
+  CASE("fold_batch_norm", 1e-6, "4", false, , T(F32, 'c', 40, 21, 3, 3), v, v, v, v);
+  CASE("fold_batch_norm", 1e-6, "4", false, , T(F32, 'c', 40, 21, 3, 3), NIL, NIL, v, v);
 }
 
 static void pool_cases(int dt, char l, double tol) {

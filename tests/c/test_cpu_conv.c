@@ -1,6 +1,5 @@
 /* test_cpu_conv.c -- the oneDNN wrapper against six nested loops in f64: directions, layouts, groups,
-*dilation,
-** uneven padding, channel slices, bf16, Winograd, kept weights. */
+** dilation, uneven padding, channel slices, bf16, Winograd, kept weights. */
 #include "base/mem.h"
 #include "base/tensor.h"
 #include "check.h"
