@@ -109,8 +109,8 @@ static void place_all(inc_place **all, int n, bool reuse, inc_place **placed, si
   }
 }
 
-int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_place *places,
-                    inc_place *scratch, size_t *total, size_t *sum) {
+int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_place *places, inc_place *scratch,
+                    const bool *inner, size_t *total, size_t *sum) {
   size_t most = (size_t)(g->n_values + g->n_order) + 1;
   int64_t *end = inc_zalloc(sizeof *end * most);
   inc_place **all = inc_alloc(sizeof *all * most), **placed = inc_alloc(sizeof *placed * most);
@@ -118,6 +118,8 @@ int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_pla
   *total = *sum = 0;
   if (!code) {
     find_lifetimes(g, hoisted, places, end);
+    for (int i = 0; i < g->n_values; i++)
+      if (inner[i]) places[i].first = places[i].last = -1;
     place_all(all, gather(g, end, places, scratch, all), reuse, placed, total, sum);
   }
   inc_free(end);

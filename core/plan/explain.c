@@ -81,8 +81,17 @@ static const char *phase(const inc_plan *p, int i) {
                                            : "commit";
 }
 
+/* "sub_ mul add_" of a tile, for its note. */
+static const char *tile_ops(const inc_plan *p, const inc_tile *tile, char *out, size_t n) {
+  size_t used = (size_t)snprintf(out, n, "tile of");
+  for (int k = 0; k < tile->n && used < n; k++)
+    used += (size_t)snprintf(out + used, n - used, " %s", p->g->ops[tile->item[k].op].node.op->name);
+  return out;
+}
+
 static void put_row(text *t, const inc_plan *p, int i) {
   const inc_step *s = &p->steps[i];
+  char ops[128];
   const inc_gop *op = &p->g->ops[s->op];
   const inc_spec *y = op->node.n_out ? &op->node.out[0] : &op->node.in[0];
   char shape[96], rate[32] = "";
@@ -93,7 +102,10 @@ static void put_row(text *t, const inc_plan *p, int i) {
   put(t, "%4d %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8.1f %8.3f %5s%s  %s%s%s\n", i, phase(p, i),
       op->node.op->name, op->scope, s->choice.impl, inc_dtype_name(y->dtype),
       inc_shape_text(y->ndim, y->shape, shape, sizeof shape), layout_name(y), (double)bytes_moved(op) / 1e6,
-      ms, rate, *rate ? flops(op) > 0 ? " GF/s" : " GB/s" : "", op->note ? op->note : "",
+      ms, rate, *rate ? flops(op) > 0 ? " GF/s" : " GB/s" : "",
+      s->tile    ? tile_ops(p, s->tile, ops, sizeof ops)
+      : op->note ? op->note
+                 : "",
       *op->where ? "  " : "", op->where);
 }
 

@@ -4,12 +4,14 @@
 
 #include "plan/arena.h"
 #include "plan/plan.h"
+#include "plan/tile.h"
 #include <pthread.h>
 
 enum { INC_MAX_DUMPS = 10 };
 
-typedef struct inc_step { /* one prepared kernel */
-  int op;
+typedef struct inc_step { /* one prepared kernel, or a tile of several */
+  int op;                 /* of a tile, the first */
+  inc_tile *tile;         /* NULL for a kernel */
   inc_kernel *kernel;
   inc_choice choice;
   void **in, **out; /* addresses, filled when the arena exists; entries of inputs are patched at each run */
@@ -39,6 +41,7 @@ struct inc_plan {
   int n_steps, n_hoisted, n_compute; /* hoisted, then compute, then commit */
   inc_place *places;                 /* [values] */
   inc_place *scratch;                /* [order] workspaces */
+  bool *inner; /* [values] made and used up inside a tile: no place of their own */
   size_t arena_bytes, sum_bytes, workspace_bytes, kept_bytes;
   char *arena; /* NULL until the first run */
   inc_patch *patches;

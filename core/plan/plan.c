@@ -1,5 +1,6 @@
 /* plan.c -- from a traced graph to prepared kernels: passes, kernel choice, memory (plan.h). */
 #include "base/mem.h"
+#include "exec/compute.h"
 #include "exec/emit.h"
 #include "plan/internal.h"
 #include "plan/passes.h"
@@ -139,6 +140,29 @@ static int prepare_step(inc_plan *p, int place, const bool *hoisted) {
   return s->in && s->out ? INC_OK : INC_EMEM;
 }
 
+/* A run of elementwise ops becomes one step; values inside it need no memory. */
+static int prepare_tile(inc_plan *p, int place, int n) {
+  inc_step *s = &p->steps[p->n_steps];
+  memset(s, 0, sizeof *s);
+  s->op = p->g->order[place];
+  s->place = place;
+  s->choice.impl = "tile";
+  INC_TRY(inc_tile_new(p->g, place, n, p->opts.reference, &s->tile));
+  p->n_steps++;
+  p->scratch[place].bytes = s->tile->scratch * (size_t)inc_compute_threads();
+  for (int i = 0; i < n; i++) {
+    inc_gop *op = &p->g->ops[p->g->order[place + i]];
+    for (int k = 0; k < op->node.n_out; k++)
+      p->inner[op->out[k]] = inc_tile_is_inner(p->g, place, n, op->out[k]);
+  }
+  return INC_OK;
+}
+
+static int tile_length(const inc_plan *p, int place, const bool *hoisted) {
+  if (p->opts.off & INC_PASS_TILE || hoisted[p->g->order[place]]) return 1;
+  return inc_tile_length(p->g, place);
+}
+
 static int name_failure(const inc_gop *op, int code) {
   char line[384];
   inc_error e = *inc_error_last();
@@ -158,10 +182,13 @@ static int prepare_all(inc_plan *p, const bool *hoisted) {
   inc_graph *g = p->g;
   p->steps = inc_zalloc(sizeof *p->steps * (size_t)(g->n_order + 1));
   if (!p->steps) return INC_EMEM;
-  for (int i = 0; i < g->n_order; i++) {
+  for (int i = 0, n; i < g->n_order; i += n) {
     int op = g->order[i];
+    n = 1;
     if (g->ops[op].node.op->flags & INC_OP_VIEW) continue;
-    int code = prepare_step(p, i, hoisted);
+    n = tile_length(p, i, hoisted);
+    int code = n > 1 ? prepare_tile(p, i, n) : INC_ENOTBUILT;
+    if (code == INC_ENOTBUILT) n = 1, code = prepare_step(p, i, hoisted);
     if (code) return name_failure(&g->ops[op], code);
     p->n_hoisted += hoisted[op];
     p->n_compute += !hoisted[op] && !g->ops[op].commit;
@@ -183,10 +210,11 @@ static int build(inc_plan *p) {
   bool *hoisted = inc_zalloc((size_t)g->n_ops + 1);
   p->places = inc_alloc(sizeof *p->places * (size_t)(g->n_values + 1));
   p->scratch = inc_zalloc(sizeof *p->scratch * (size_t)(g->n_order + 1));
-  int code = hoisted && p->places && p->scratch ? find_hoisted(p, hoisted) : INC_EMEM;
+  p->inner = inc_zalloc((size_t)g->n_values + 1);
+  int code = hoisted && p->places && p->scratch && p->inner ? find_hoisted(p, hoisted) : INC_EMEM;
   if (!code) code = prepare_all(p, hoisted);
   if (!code)
-    code = inc_arena_place(g, hoisted, !(p->opts.off & INC_PASS_ARENA), p->places, p->scratch,
+    code = inc_arena_place(g, hoisted, !(p->opts.off & INC_PASS_ARENA), p->places, p->scratch, p->inner,
                            &p->arena_bytes, &p->sum_bytes);
   for (int i = 0; !code && i < g->n_values; i++)
     if (p->places[i].last == INT32_MAX) p->kept_bytes += p->places[i].bytes;
@@ -223,6 +251,7 @@ void inc_plan_unref(inc_plan *p) {
   if (!p || --p->refs > 0) return;
   for (int i = 0; i < p->n_steps; i++) {
     inc_cpu_backend.drop(p->steps[i].kernel);
+    inc_tile_free(p->steps[i].tile);
     inc_free(p->steps[i].in);
     inc_free(p->steps[i].out);
   }
@@ -232,6 +261,7 @@ void inc_plan_unref(inc_plan *p) {
   inc_free(p->patches);
   inc_free(p->watches);
   inc_free(p->scratch);
+  inc_free(p->inner);
   inc_free(p->arena);
   inc_graph_free(p->g);
   pthread_mutex_destroy(&p->lock);

@@ -48,9 +48,29 @@ static int patch(inc_plan *p, void **slot, int value) {
   return INC_OK;
 }
 
+static int wire_operand(inc_plan *p, inc_tile_operand *o, int value) {
+  if (value < 0 || o->scratch >= 0) return INC_OK;
+  o->base = inc_plan_address(p, value);
+  return patch(p, &o->base, value);
+}
+
+static int wire_tile(inc_plan *p, inc_tile *t) {
+  for (int i = 0; i < t->n; i++) {
+    const inc_gop *op = &p->g->ops[t->item[i].op];
+    for (int k = 0; k < op->node.n_in; k++) INC_TRY(wire_operand(p, &t->item[i].in[k], op->in[k]));
+    for (int k = 0; k < op->node.n_out; k++) INC_TRY(wire_operand(p, &t->item[i].out[k], op->out[k]));
+  }
+  return INC_OK;
+}
+
 static int wire(inc_plan *p) {
   for (int i = 0; i < p->n_steps; i++) {
     inc_step *s = &p->steps[i];
+    if (s->tile) {
+      s->workspace = p->arena + p->scratch[s->place].offset;
+      INC_TRY(wire_tile(p, s->tile));
+      continue;
+    }
     const inc_gop *op = &p->g->ops[s->op];
     s->workspace = p->arena + p->scratch[s->place].offset;
     for (int k = 0; k < op->node.n_in; k++) {
@@ -95,7 +115,8 @@ static int blame(const inc_plan *p, const inc_step *s, int code) {
 
 static int run_step(inc_plan *p, inc_step *s, bool same) {
   int64_t start = p->profile ? now_ns() : 0;
-  int code = inc_cpu_backend.run(s->kernel, s->in, s->out, s->workspace, same ? s->same : 0);
+  int code = s->tile ? inc_tile_run(s->tile, s->workspace)
+                     : inc_cpu_backend.run(s->kernel, s->in, s->out, s->workspace, same ? s->same : 0);
   if (p->profile) s->ns = now_ns() - start;
   return code ? blame(p, s, code) : INC_OK;
 }
@@ -140,14 +161,19 @@ static int compute(inc_plan *p, bool interruptible) {
 }
 
 /* Versions rise for all that was written, so that plans which keep packed copies of it know. */
+static void mark_written_by(inc_plan *p, const inc_gop *op) {
+  for (int k = 0; k < op->node.n_in; k++) {
+    if (op->version[k] < 0) continue;
+    inc_tensor *t = p->g->values[inc_graph_root(p->g, op->in[k])].tensor;
+    if (t) inc_tensor_touched(t);
+  }
+}
+
 static void mark_written(inc_plan *p) {
   for (int i = p->n_hoisted + p->n_compute; i < p->n_steps; i++) {
-    const inc_gop *op = &p->g->ops[p->steps[i].op];
-    for (int k = 0; k < op->node.n_in; k++) {
-      if (op->version[k] < 0) continue;
-      inc_tensor *t = p->g->values[inc_graph_root(p->g, op->in[k])].tensor;
-      if (t) inc_tensor_touched(t);
-    }
+    const inc_tile *t = p->steps[i].tile;
+    for (int k = 0; k < (t ? t->n : 1); k++)
+      mark_written_by(p, &p->g->ops[t ? t->item[k].op : p->steps[i].op]);
   }
 }
 
@@ -313,6 +339,7 @@ static bool all_finite(const inc_spec *s, const void *data) {
 }
 
 static bool step_is_finite(const inc_plan *p, const inc_step *s) {
+  if (s->tile) return true; /* what it makes is looked at where it is used */
   const inc_gop *op = &p->g->ops[s->op];
   for (int k = 0; k < op->node.n_out; k++)
     if (inc_dtype_is_float(op->node.out[k].dtype) && !all_finite(&op->node.out[k], s->out[k])) return false;

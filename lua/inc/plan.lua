@@ -13,7 +13,7 @@ Plan.__index = Plan
 Plan.__name = 'plan'
 
 local known = {
-  'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'reference', 'dumps',
+  'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'reference', 'dumps',
 }
 local many_keys = 8
 
@@ -251,7 +251,7 @@ local M = {}
 --- inc.plan(f): a function that does what f does, planned as a whole.
 -- f takes tensors (and other values, which become part of the key) and returns tensors; it may call backward
 -- and step an optimizer. The gradients are consumed: leaves keep no grad. `options` switch passes off:
--- simplify, fuse, layout, alias, recompute, arena, hoist = false; reference = true runs plain loops;
+-- simplify, fuse, layout, alias, recompute, arena, hoist, tile = false; reference = true runs plain loops;
 -- dumps = true keeps the graph after each pass for :dump.
 -- > inc.plan(function(x) return (x * 2):sum() end)(inc.ones{3}):item()  --> 6.0
 function M.new(f, options)

@@ -75,7 +75,7 @@ end
 
 test('a planned step is the eager step', function() same_as_eager{} end)
 
-for _, pass in ipairs{'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist'} do
+for _, pass in ipairs{'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile'} do
   test('the same without ' .. pass, function() same_as_eager{[pass] = false} end)
 end
 
