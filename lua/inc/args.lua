@@ -171,6 +171,9 @@ local function parse_item(item, positional)
   return param
 end
 
+--- Every call described so far, by its name: what completion and help know about options.
+args.specs = {}
+
 --- Describe a call. The result is called with the user's table and returns a checked copy.
 -- @param name as users write it: 'nn.Conv2d'
 -- @param text the signature (grammar at the head of this file)
@@ -187,6 +190,7 @@ function args.spec(name, text)
     end
     if stop == ';' then positional = false end
   end
+  args.specs[name] = self
   return self
 end
 

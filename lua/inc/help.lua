@@ -40,8 +40,10 @@ end
 
 -- The specification of a one-table call (inc/args.lua), shown as the call.
 local function spec_call(e)
-  local value = e.name:find '^[%w_.]+$' and at_path(e.name)
-  local spec = type(value) == 'table' and rawget(value, '_spec')
+  local value = e.name:find '^[%w_.]+$' and at_path(e.name) -- naming a part loads it, with its descriptions
+  local specs = require 'inc.args'.specs
+  local class = type(value) == 'table' and rawget(value, '_spec')
+  local spec = class or specs[e.name] or specs[e.name:gsub('^inc%.', '')]
   if not spec then return nil end
   local first, rest = {}, {}
   for _, p in ipairs(spec.params) do
@@ -90,7 +92,9 @@ end
 
 local function entry_text(e)
   local call = e.kind == 'op' and op_call(e) or spec_call(e)
-  local lines = {call or e.name .. (e.params or '')}
+  local lines = {}
+  wrap(call or e.name .. (e.params or ''), 78, '', lines)
+  for i = 2, #lines do lines[i] = '    ' .. lines[i] end
   body(e, lines)
   if #e.examples > 0 then
     lines[#lines + 1] = ''

@@ -4,6 +4,8 @@
 -- no error. gnuplot gets its commands on standard input and writes the picture to standard output; it is
 -- never given a file name, and text of the user's stands between single quotes only, where gnuplot expands
 -- nothing. A pipe kept open for ever was rejected: a gnuplot that hangs would then hang us at the next plot.
+local args = require 'inc.args'
+
 local plot = {}
 
 local SECONDS = 10        -- gnuplot's time limit
@@ -12,13 +14,13 @@ local MAX_NAME = 40       -- gnuplot leaves out a legend that does not fit
 
 -- -- numbers ----------------------------------------------------------------------------------------------
 
-local function fail(...) require 'inc.args'.fail(...) end
+local fail = args.fail
 local function is_finite(v) return v == v and v ~= math.huge and v ~= -math.huge end
 
 -- A list of numbers from a list or a tensor; anything that is no number becomes nan, a hole in the curve.
 local function numbers(v, what)
   if type(v) == 'userdata' then v = v:detach():contiguous():view {-1}:tolist() end
-  if type(v) ~= 'table' then fail('plot: %s: expected numbers, got %s', what, type(v)) end
+  if type(v) ~= 'table' then fail('inc.plot: %s: expected numbers, got %s', what, type(v)) end
   local list, n = {}, rawget(v, 'n') or #v
   for i = 1, n do list[i] = tonumber(v[i]) or 0 / 0 end
   return list
@@ -59,26 +61,24 @@ end
 
 -- -- what to draw -----------------------------------------------------------------------------------------
 
-local option_names = {'title', 'xlabel', 'ylabel', 'logx', 'logy', 'smooth', 'file', 'width', 'height',
-  'xrange', 'yrange'}
+local spec = args.spec('inc.plot', 'series:any...; title:string?, xlabel:string?, ylabel:string?, ' ..
+  'logx:bool=false, logy:bool=false, smooth:number=0, file:string?, width:int?, height:int?, ' ..
+  'xrange:numbers?, yrange:numbers?')
 
-local function check_options(o)
-  local known = {}
-  for _, name in ipairs(option_names) do known[name] = true end
-  for key in pairs(o) do
-    if type(key) == 'string' and not known[key] then
-      fail('plot: %s: unknown option%s', key, require 'inc.args'.hint(key, option_names))
-    end
+-- The checked options; numbers where series are expected are one series: inc.plot{1, 3, 2, logy = true}.
+local function options(given)
+  local o = spec(given)
+  if type(o.series[1]) == 'number' then o.series = {o.series} end
+  if not (o.smooth >= 0 and o.smooth < 1) then
+    fail('inc.plot: smooth: expected a number from 0 to below 1, got %s', tostring(o.smooth))
   end
-  if o.smooth and not (type(o.smooth) == 'number' and o.smooth >= 0 and o.smooth < 1) then
-    fail('plot: smooth: expected a number from 0 to below 1, got %s', tostring(o.smooth))
-  end
+  return o
 end
 
 local function as_series(item, place)
   if type(item) == 'userdata' or (type(item) == 'table' and item.y == nil) then item = {y = item} end
   local what = ('series %d'):format(place)
-  if type(item) ~= 'table' then fail('plot: %s: expected numbers, got %s', what, type(item)) end
+  if type(item) ~= 'table' then fail('inc.plot: %s: expected numbers, got %s', what, type(item)) end
   local y = numbers(item.y, what)
   local x = item.x and numbers(item.x, what .. ': x')
   if not x then
@@ -86,15 +86,6 @@ local function as_series(item, place)
     for i = 1, #y do x[i] = i end
   end
   return {name = item.name and tostring(item.name):sub(1, MAX_NAME) or nil, x = x, y = y}
-end
-
--- inc.plot{1, 3, 2, logy = true}: numbers where series are expected are one series.
-local function as_one_series(o)
-  local copy = {table.move(o, 1, #o, 1, {})}
-  for key, v in pairs(o) do
-    if type(key) == 'string' then copy[key] = v end
-  end
-  return copy
 end
 
 local function fits(v, logarithmic) return is_finite(v) and not (logarithmic and v <= 0) end
@@ -114,10 +105,10 @@ end
 -- The series to draw, smoothed where asked for (the raw one kept with it), and the number of points to see.
 local function prepare(o)
   local list, finite = {}, 0
-  for place, item in ipairs(o) do
+  for place, item in ipairs(o.series) do
     local s = as_series(item, place)
     finite = finite + punch_holes(s, o)
-    if o.smooth and o.smooth > 0 then
+    if o.smooth > 0 then
       local name = ('%s (smoothed %g)'):format(s.name or 'series ' .. place, o.smooth)
       list[#list + 1] = {name = name, x = s.x, y = plot.smooth(s.y, o.smooth), raw = s}
     else list[#list + 1] = s end
@@ -237,8 +228,7 @@ end
 --   title, xlabel, ylabel, logx, logy, smooth (0 to below 1), file (.png, .svg, .pdf), width, height,
 --   xrange and yrange ({low, high})
 function plot.draw(o)
-  check_options(o)
-  if type(o[1]) == 'number' then o = as_one_series(o) end
+  o = options(o)
   local host = require 'inc.host'
   local list, finite = prepare(o)
   if finite == 0 then return nil, 'plot: nothing to draw yet: no finite values' end
@@ -255,9 +245,14 @@ function plot.draw(o)
   return write_picture(o.file, bytes)
 end
 
---- Draw and print: `inc.plot{{1, 3, 2}}`; with `file` it only writes. A failure is one sentence on stderr.
+--- Draw series in the terminal, or write them to `file`. A failure is one sentence on stderr, never an error.
+-- @name inc.plot
+-- @param series each numbers, a tensor, or {name =, x =, y =}; the numbers of one series may also stand alone
+-- @param smooth TensorBoard's running mean, 0 (none) up to below 1; the legend says so
+-- @param file a name that ends in .png, .svg or .pdf; width and height then count pixels, else columns and
+--   rows
+-- @param logx, logy, xrange, yrange the axes; ranges are {low, high}
 local function draw_and_print(_, o)
-  if type(o) ~= 'table' then fail('plot: expected one table, got %s', type(o)) end
   local text, why = plot.draw(o)
   if not text then io.stderr:write(why, '\n')
   elseif text ~= true then io.stdout:write(text) end

@@ -30,21 +30,34 @@ local function definition(line)
   return name, params
 end
 
--- What users write in front of a name that a file defines: `args.fail` in lua/inc/args.lua is inc.args.fail.
+local globals = {nn = true, optim = true, data = true, models = true}
+local verbs = {}
+for verb in ('train resume evaluate predict compare pack convert inspect bench doctor'):gmatch '%a+' do
+  verbs[verb] = true
+end
+-- Tables that files use for methods, and what users call such a thing.
+local receivers = {['lua/inc/run.lua'] = 'run', ['lua/inc/tensor.lua'] = 'x'}
+
+-- What users write for a name that a file defines: `args.fail` in lua/inc/args.lua is inc.args.fail.
 local function qualify(name, path)
-  local part = path:match 'lua/inc/([%w_]+)'
-  local first = name:match '^([%w_]+)[.:]'
+  path = path:sub(#host.home + 2)
+  local first, last = name:match '^([%w_]+)[.:]', name:match '[%w_]+$'
+  if path:find '^models/' and not first then return 'models.' .. name end
   if not first or first == 'inc' or first == 'nn' or first:find '^%u' then return name end
-  local is_global = part == 'nn' or part == 'optim' or part == 'data' or part == 'models'
+  if verbs[last] then return last end
+  if first == 'methods' and receivers[path] then return receivers[path] .. ':' .. last end
   if first == 'functional' then return 'nn.' .. name end
-  return is_global and first == part and name or 'inc.' .. name
+  local part = path:match '^lua/inc/([%w_]+)'
+  return globals[part] and first == part and name or 'inc.' .. name
 end
 
 local function entry(name, params, comment, path, line)
   local e = {name = qualify(name, path), params = params, text = {}, examples = {}, file = path, line = line,
     kind = 'lua'}
   for _, each in ipairs(comment) do
-    if each:find '^%s*> ' then e.examples[#e.examples + 1] = each:match '^%s*> (.*)$'
+    local own_name = each:match '^@name%s+(%S+)'
+    if own_name then e.name = own_name
+    elseif each:find '^%s*> ' then e.examples[#e.examples + 1] = each:match '^%s*> (.*)$'
     else e.text[#e.text + 1] = each end
   end
   return e
@@ -110,7 +123,8 @@ function index.find(name)
   for _, e in ipairs(index.all()) do
     local n = shared_tail(wanted, parts(e.name))
     if n > best then best, found = n, {} end
-    if n >= best and n > 0 then found[#found + 1] = e end
+    if e.name == name then table.insert(found, 1, e)
+    elseif n >= best and n > 0 then found[#found + 1] = e end
   end
   return found
 end

@@ -24,7 +24,12 @@ local function declared(value, meta)
     local ok, names = pcall(hook, value)
     hook = ok and names
   end
-  return type(hook) == 'table' and hook or rawget(meta, '__names')
+  if type(hook) == 'table' then return hook end
+  local names = rawget(meta, '__names')
+  if type(names) ~= 'table' then return nil end
+  local parts = {}
+  for name in next, names do parts[name] = true end
+  return parts
 end
 
 -- A layer's children, parameters and own fields (inc/nn/module.lua keeps them in these tables).
@@ -60,12 +65,15 @@ local function places(value)
   return list
 end
 
--- Value of a field by raw access, or nil.
+-- Value of a field by raw access, or nil. A part of ours that is loaded when first named is loaded.
 local function field(value, key)
   for _, place in ipairs(places(value)) do
     local found = rawget(place, key)
-    if found ~= nil then return found end
+    if found ~= nil and found ~= true then return found end
   end
+  local meta = debug.getmetatable(value)
+  local names = type(meta) == 'table' and rawget(meta, '__names')
+  if type(names) == 'table' and names[key] and is_blessed(rawget(meta, '__index')) then return value[key] end
 end
 
 local function collect(value, prefix, only_functions, into)
@@ -136,23 +144,6 @@ end
 
 -- -- named arguments --------------------------------------------------------------------------------------
 
-local function is_spec(v)
-  return type(v) == 'table' and type(rawget(v, 'names')) == 'table' and rawget(v, 'by_name') ~= nil
-end
-
--- The specification of a call is an upvalue of the function, or of the helper that the function calls.
-local function spec_in(f, name, depth)
-  for i = 1, 60 do
-    local key, v = debug.getupvalue(f, i)
-    if not key then return nil end
-    if is_spec(v) and (not name or v.name == name or v.name:match '[%w_]+$' == name) then return v end
-    if depth > 0 and type(v) == 'function' and is_blessed(v) then
-      local found = spec_in(v, name, depth - 1)
-      if found then return found end
-    end
-  end
-end
-
 local op_names
 
 local function op_options(name)
@@ -168,15 +159,18 @@ local function op_options(name)
   return list
 end
 
---- Names of the options that `f` takes; `name` is the word it is called by.
-function complete.options(f, name)
-  local spec = type(f) == 'table' and (rawget(f, '_spec') or rawget(f, 'spec'))
-  if not is_spec(spec) and type(f) == 'table' then
-    local call = (debug.getmetatable(f) or {}).__call
-    spec = is_blessed(call) and spec_in(call, name, 1)
-  elseif type(f) == 'function' and is_blessed(f) then spec = spec_in(f, name, 1) end
-  if is_spec(spec) then return spec.names end
-  return type(f) == 'function' and op_options(name) or {}
+--- Names of the options of the call that users write as `path`: 'nn.Conv2d', 'train', 'inc.conv2d', 'sum'.
+-- @param value what the path gives, where that is known: a class has its own description
+function complete.options(path, value)
+  local class = type(value) == 'table' and rawget(value, '_spec')
+  local specs = require 'inc.args'.specs
+  local spec = class or specs[path] or specs[path:gsub('^inc%.', '')]
+  if not spec then return op_options(path:match '[%w_]*$') end
+  local names = {}
+  for _, name in ipairs(spec.names) do -- what takes all the rest has no name
+    if not (spec.rest and spec.rest.name == name) then names[#names + 1] = name end
+  end
+  return names
 end
 
 local function text_at(tokens, i) return tokens[i] and tokens[i][2] end
@@ -193,12 +187,22 @@ local function callee_of(tokens)
   return tokens[callee] and tokens[callee][1] == 'name' and callee
 end
 
+-- "optim.sgd" from the tokens that end at `last`.
+local function path_text(tokens, last)
+  local text, i = tokens[last][2], last
+  while i > 2 and tokens[i - 1][2] == '.' and tokens[i - 2][1] == 'name' do
+    text = tokens[i - 2][2] .. '.' .. text
+    i = i - 2
+  end
+  return text
+end
+
 -- The options that fit at the cursor, as "name = ".
 local function add_options(tokens, prefix, session, into)
   local callee = callee_of(tokens)
   if not callee then return end
-  local f = value_of(tokens, callee, session)
-  for _, name in ipairs(f and complete.options(f, tokens[callee][2]) or {}) do
+  local value = value_of(tokens, callee, session) -- naming a part of ours loads it
+  for _, name in ipairs(complete.options(path_text(tokens, callee), value)) do
     if name:sub(1, #prefix) == prefix then into[name .. ' = '] = true end
   end
 end
