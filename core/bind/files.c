@@ -9,6 +9,7 @@
 #include "bind/files.h"
 #include "run/file.h"
 #include "run/safetensors.h"
+#include "run/sha256.h"
 #include "run/text.h"
 #include <jansson.h>
 #include <stdlib.h>
@@ -191,6 +192,33 @@ static int save(lua_State *L) {
   return 0;
 }
 
+/* core.sha256{{name, tensor}, ...}: of names, dtypes, shapes and values, in the order given */
+static int sha256(lua_State *L) {
+  int n;
+  char hex[65];
+  inc_sha256 s;
+  lua_settop(L, 1);
+  inc_named *items = read_named(L, 1, &n);
+  inc_sha256_init(&s);
+  for (int i = 0; i < n; i++) {
+    const inc_spec *spec = &items[i].t->spec;
+    size_t bytes = inc_spec_bytes(spec);
+    char shape[128];
+    void *flat = lua_newuserdatauv(L, bytes + 1, 0);
+    if (!inc_tensor_data(items[i].t) && bytes) inc_lua_fail(L, "sha256", INC_ESTATE, items[i].name, "no value while tracing");
+    inc_gather(items[i].t, flat);
+    inc_shape_text(spec->ndim, spec->shape, shape, sizeof shape);
+    inc_sha256_add(&s, items[i].name, strlen(items[i].name) + 1);
+    inc_sha256_add(&s, inc_dtype_name(spec->dtype), strlen(inc_dtype_name(spec->dtype)));
+    inc_sha256_add(&s, shape, strlen(shape) + 1);
+    inc_sha256_add(&s, flat, bytes);
+    lua_pop(L, 1);
+  }
+  inc_sha256_hex(&s, hex);
+  lua_pushstring(L, hex);
+  return 1;
+}
+
 /* -- files ---------------------------------------------------------------------------------------------- */
 
 /* core.write_file(path, text): whole or not at all. */
@@ -290,7 +318,7 @@ void inc_bind_files(lua_State *L) {
   static const luaL_Reg list[] = {
       {"load", load},           {"load_head", load_head},   {"save", save},
       {"write_file", write_file}, {"read_file", read_file}, {"json_string", json_quote},
-      {"json_number", json_digits}, {"json_decode", json_parse}, {NULL, NULL}};
+      {"sha256", sha256},       {"json_number", json_digits}, {"json_decode", json_parse}, {NULL, NULL}};
   make_mt(L, FILE_MT, close_file);
   make_mt(L, JSON_MT, drop_json);
   make_mt(L, TEXT_MT, drop_text);

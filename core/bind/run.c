@@ -226,6 +226,7 @@ static void read_opts(lua_State *L, int t, inc_run_opts *o) {
   o->save_every = int_field(L, t, "save_every", 0), o->val_every = int_field(L, t, "val_every", 0);
   o->seed = (uint64_t)int_field(L, t, "seed", 0);
   o->best = number_field(L, t, "best", -1), o->best_step = int_field(L, t, "best_step", -1);
+  o->best_loss = number_field(L, t, "best_loss", 0);
   o->changes = string_field(L, t, "changes");
   lua_getfield(L, t, "rng");
   o->rng = inc_lua_to_tensor(L, -1);
@@ -411,6 +412,10 @@ void inc_bind_run(lua_State *L) {
       {NULL, NULL}};
   make_mt(L, RUN_MT, drop_run);
   make_mt(L, LOCK_MT, drop_lock);
+  luaL_getmetatable(L, LOCK_MT);
+  lua_pushcfunction(L, drop_lock);
+  lua_setfield(L, -2, "__close"); /* an error on the way to the start gives the folder free at once */
+  lua_pop(L, 1);
   luaL_setfuncs(L, list, 0);
   inc_bind_score(L);
 }

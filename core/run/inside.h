@@ -46,7 +46,7 @@ struct inc_run {
   int n_events, cap_events;
 };
 
-enum { INC_RUN_OWN_META = 8 };
+enum { INC_RUN_OWN_META = 12 };
 
 void *inc_run_thread(void *run);
 void inc_run_tell(inc_run *r, inc_run_event e); /* takes e.text over */

@@ -183,12 +183,18 @@ static int log_step(inc_run *r, const step_facts *f, double took) {
   return inc_log_write(r->log, t->s, t->n);
 }
 
-/* Is this the best so far?  By top-1 of the held-out pictures; without any, the newest saved step is. */
+static bool is_better(const inc_run_status *s, const inc_run_val *v) {
+  return v->top1 > s->best || (v->top1 == s->best && v->loss < s->best_loss);
+}
+
+/* Is this the best so far?  By top-1 of the held-out pictures, and loss where that is equal; without any pictures
+** held out, the newest saved step is. */
 static bool is_best(inc_run *r, const step_facts *f, bool saving) {
-  bool best = r->parts.validate ? f->validated && f->val.top1 > r->status.best : saving;
+  bool best = r->parts.validate ? f->validated && is_better(&r->status, &f->val) : saving;
   if (!best) return false;
   pthread_mutex_lock(&r->m);
   r->status.best = f->validated ? f->val.top1 : -1;
+  r->status.best_loss = f->val.loss;
   r->status.best_step = r->status.step;
   pthread_mutex_unlock(&r->m);
   return true;

@@ -104,7 +104,7 @@ static int check(const inc_run_opts *o) {
 static void first_status(inc_run *r, const inc_run_opts *o) {
   int64_t epochs = (o->steps + o->epoch_steps - 1) / o->epoch_steps;
   r->status = (inc_run_status){.step = o->first, .steps = o->steps, .epoch = o->first / o->epoch_steps + 1,
-                               .epochs = epochs, .loss = NAN, .smooth_loss = NAN, .eta = -1, .best = o->best,
+                               .epochs = epochs, .loss = NAN, .smooth_loss = NAN, .eta = -1, .best = o->best, .best_loss = o->best_loss,
                                .best_step = o->best_step, .saved_step = o->first};
 }
 

@@ -55,7 +55,7 @@ typedef struct inc_run_opts {
   const inc_named *export_;     /* what best.safetensors holds */
   const inc_pair *meta, *export_meta;
   const char *changes;          /* JSON list of the numbers set by hand before, or NULL */
-  double best;                  /* top-1 of best.safetensors so far; below 0: none yet */
+  double best, best_loss;       /* held-out top-1 and loss of best.safetensors so far; best below 0: none yet */
   int64_t best_step;            /* -1: none yet */
 } inc_run_opts;
 
@@ -86,7 +86,7 @@ typedef struct inc_run_status {
   double eta;       /* seconds; below 0: not known yet */
   double seconds;   /* since the start */
   inc_run_val val;  /* n == 0: none yet */
-  double best;
+  double best, best_loss;
   int64_t best_step, saved_step, bad;
   inc_error error; /* INC_RUN_FAILED */
 } inc_run_status;

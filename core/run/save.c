@@ -38,7 +38,7 @@ static int check_state(const inc_run *r) {
 /* -- writing --------------------------------------------------------------------------------------------- */
 
 typedef struct own_meta {
-  char step[24], epoch[24], index[24], best[40], best_step[24], seed[24];
+  char step[24], epoch[24], index[24], best[40], best_loss[40], best_step[24], seed[24];
 } own_meta;
 
 /* The counters, as metadata behind those of the caller. */
@@ -48,11 +48,12 @@ static int add_meta(inc_run *r, own_meta *s, inc_pair *to) {
   snprintf(s->epoch, sizeof s->epoch, "%lld", (long long)(st->step / r->epoch_steps));
   snprintf(s->index, sizeof s->index, "%lld", (long long)(st->step % r->epoch_steps));
   snprintf(s->best, sizeof s->best, "%.17g", st->best);
+  snprintf(s->best_loss, sizeof s->best_loss, "%.17g", st->best_loss);
   snprintf(s->best_step, sizeof s->best_step, "%lld", (long long)st->best_step);
   snprintf(s->seed, sizeof s->seed, "%llu", (unsigned long long)r->seed);
   inc_pair own[] = {{"step", s->step}, {"epoch", s->epoch},         {"index", s->index},
-                    {"best", s->best}, {"best_step", s->best_step}, {"seed", s->seed},
-                    {"changes", r->changes.s}};
+                    {"best", s->best}, {"best_step", s->best_step}, {"best_loss", s->best_loss},
+                    {"seed", s->seed}, {"changes", r->changes.s}};
   memcpy(to, own, sizeof own);
   return (int)(sizeof own / sizeof *own);
 }

@@ -70,7 +70,8 @@ local function start_options(job)
     state = job.state, meta = build.metadata(job.net, 'checkpoint'),
     export = job.average and job.average:named_tensors() or job.net:state(),
     export_meta = build.metadata(job.net, 'weights'),
-    changes = json.encode(json.list(job.changes or {})), best = job.best, best_step = job.best_step,
+    changes = json.encode(json.list(job.changes or {})), best = job.best, best_loss = job.best_loss,
+    best_step = job.best_step,
     train = {
       part = 'train', train = true, batch = o.batch, seed = o.seed, workers = o.workers,
       epoch = first // o.epoch_steps, index = first % o.epoch_steps, bad_stop = o.bad == 'stop',
@@ -160,7 +161,8 @@ local function load_newest(job)
     local ok, why = pcall(build.load_state, job.state, path)
     if ok then
       local _, meta = core.load_head(path)
-      job.first, job.best, job.best_step = step, tonumber(meta.best), math.tointeger(tonumber(meta.best_step))
+      job.first, job.best, job.best_loss = step, tonumber(meta.best), tonumber(meta.best_loss)
+      job.best_step = math.tointeger(tonumber(meta.best_step))
       job.changes = json.decode(meta.changes or '[]')
       return
     end
@@ -178,7 +180,8 @@ end
 function trainer.resume(given)
   local r = trainer.resume_spec(type(given) == 'string' and {given} or given)
   local path = folder.check_run(r.run, 'resume')
-  local job = {folder = path, lock = core.run_lock(path)}
+  local lock <close> = core.run_lock(path) -- empty once the run has it
+  local job = {folder = path, lock = lock}
   local config = folder.read_config(path)
   local o = settings.from_table(config.settings)
   job.settings, job.threads = o, config.threads

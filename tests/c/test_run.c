@@ -148,6 +148,7 @@ static int start(toy *t, const char *dir, int64_t steps, extra x, inc_run **out)
       INC_TRY(inc_safetensors_read_into(st, inc_safetensors_find(st, state[i].name), state[i].t));
     o.first = atoll(inc_safetensors_meta(st, "step"));
     o.best = atof(inc_safetensors_meta(st, "best"));
+    o.best_loss = atof(inc_safetensors_meta(st, "best_loss"));
     o.best_step = atoll(inc_safetensors_meta(st, "best_step"));
     t->at = o.first;
     inc_safetensors_close(st);

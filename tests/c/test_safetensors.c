@@ -4,6 +4,7 @@
 #include "check.h"
 #include "run/file.h"
 #include "run/safetensors.h"
+#include "run/sha256.h"
 #include "run/text.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -214,6 +215,25 @@ TEST(every_allocation_may_fail) {
     CHECK_EQ(inc_mem_live(), before);
   }
   inc_tensor_unref(a);
+}
+
+TEST(sha256_of_known_texts) {
+  static const struct {
+    const char *text, *hex;
+  } known[] = {
+      {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+      {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+      {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+       "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+  };
+  for (int i = 0; i < 3; i++) {
+    char hex[65];
+    inc_sha256 s;
+    inc_sha256_init(&s);
+    for (const char *p = known[i].text; *p; p++) inc_sha256_add(&s, p, 1);
+    inc_sha256_hex(&s, hex);
+    CHECK_STR(hex, known[i].hex);
+  }
 }
 
 TEST(numbers_read_back) {

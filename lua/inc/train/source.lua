@@ -17,8 +17,8 @@ end
 
 local function is_run_folder(path) return core.path_kind(path .. '/config.json') == 'file' end
 
--- The file of a run that holds the weights to use.
-local function weights_of_run(path, who, raw)
+--- The file of a run that holds the weights to use: best.safetensors, or the checkpoint of that step for raw ones.
+function source.weights_of_run(path, who, raw)
   local best = path .. '/best.safetensors'
   if not raw then
     if core.path_kind(best) then return best end
@@ -52,7 +52,7 @@ local function from_path(path, who, raw)
   if core.path_kind(path) == 'file' then return {net = from_file(path, who), name = path} end
   local full = folder.check_run(path, who)
   local config = folder.read_config(full)
-  return {net = from_file(weights_of_run(full, who, raw), who), name = path, config = config, folder = full,
+  return {net = from_file(source.weights_of_run(full, who, raw), who), name = path, config = config, folder = full,
     batch = config.settings.batch, precision = config.settings.precision}
 end
 
@@ -90,7 +90,9 @@ end
 
 -- -- pictures -----------------------------------------------------------------------------------------------
 
-local function is_data(v) return type(v) == 'table' and not args.is_module(v) and v.images ~= nil end
+local function is_data(v)
+  return type(v) == 'table' and not args.is_module(v) and not is_run(v) and v.images ~= nil
+end
 
 -- Is this path one of a net (a run, a weights file) rather than of pictures?
 local function is_net_path(path) return core.path_kind(path) == 'file' or is_run_folder(path) end
