@@ -28,13 +28,18 @@ static void touch(const inc_graph *g, inc_place *places, int value, int at, int6
   if (need > end[v]) end[v] = need;
 }
 
-static void find_lifetimes(const inc_graph *g, const bool *hoisted, inc_place *places, int64_t *end) {
+/* The ops of a tile run block by block, as if all at once: what one of them touches lives as long as the tile. */
+static void find_lifetimes(const inc_graph *g, const bool *hoisted, const inc_place *spans, inc_place *places,
+                           int64_t *end) {
   for (int i = 0; i < g->n_values; i++) places[i] = (inc_place){.offset = -1, .first = -1, .last = -1};
   for (int i = 0; i < g->n_order; i++) {
     const inc_gop *op = &g->ops[g->order[i]];
-    for (int k = 0; k < op->node.n_in; k++)
-      if (op->in[k] >= 0) touch(g, places, op->in[k], i, end);
-    for (int k = 0; k < op->node.n_out; k++) touch(g, places, op->out[k], i, end);
+    for (int late = 0; late < 2; late++) {
+      int at = late ? spans[i].last : spans[i].first;
+      for (int k = 0; k < op->node.n_in; k++)
+        if (op->in[k] >= 0) touch(g, places, op->in[k], at, end);
+      for (int k = 0; k < op->node.n_out; k++) touch(g, places, op->out[k], at, end);
+    }
     if (!hoisted[g->order[i]]) continue;
     for (int k = 0; k < op->node.n_out; k++) {
       int root = inc_graph_root(g, op->out[k]);
@@ -88,7 +93,6 @@ static int gather(const inc_graph *g, const int64_t *end, inc_place *places, inc
     all[n++] = &places[i];
   }
   for (int i = 0; i < g->n_order; i++) {
-    scratch[i].first = scratch[i].last = i;
     scratch[i].offset = 0;
     if (scratch[i].bytes == 0) continue;
     scratch[i].bytes = rounded((int64_t)scratch[i].bytes);
@@ -117,7 +121,9 @@ int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_pla
   int code = end && all && placed ? INC_OK : INC_EMEM;
   *total = *sum = 0;
   if (!code) {
-    find_lifetimes(g, hoisted, places, end);
+    for (int i = 0; i < g->n_order; i++)
+      if (scratch[i].last == 0) scratch[i].first = scratch[i].last = i;
+    find_lifetimes(g, hoisted, scratch, places, end);
     for (int i = 0; i < g->n_values; i++)
       if (inner[i]) places[i].first = places[i].last = -1;
     place_all(all, gather(g, end, places, scratch, all), reuse, placed, total, sum);

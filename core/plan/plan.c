@@ -152,6 +152,7 @@ static int prepare_tile(inc_plan *p, int place, int n) {
   p->scratch[place].bytes = s->tile->scratch * (size_t)inc_compute_threads();
   for (int i = 0; i < n; i++) {
     inc_gop *op = &p->g->ops[p->g->order[place + i]];
+    p->scratch[place + i].first = place, p->scratch[place + i].last = place + n - 1;
     for (int k = 0; k < op->node.n_out; k++)
       p->inner[op->out[k]] = inc_tile_is_inner(p->g, place, n, op->out[k]);
   }
