@@ -32,8 +32,7 @@ function commands.picture(run, photos)
   local program = arg[-1] or 'build/incsh'
   local list = io.popen(("'%s' inspect '%s' --pictures 2>/dev/null"):format(program, run:gsub("'", "'\\''")))
   for line in list:lines() do
-    local file = line:find '%f[%w]val%f[%W]' and line:match '%S+%.%w+$'
-    local path = file and (file:sub(1, 1) == '/' and file or photos .. '/' .. file)
+    local path = line:match '^val%s+.-%s(/.*)$'
     local f = path and io.open(path)
     if f then
       print(path)
