@@ -1,4 +1,5 @@
--- evaluate.lua -- `incsh evaluate RUN-or-WEIGHTS... DATA`: top-1, top-5, loss, per-class table, confusion matrix.
+-- evaluate.lua -- `incsh evaluate RUN-or-WEIGHTS... DATA`: top-1, top-5, loss, per-class table, confusion
+-- matrix.
 local cli = require 'inc.cli'
 local evaluation = require 'inc.evaluate'
 

@@ -1,4 +1,5 @@
--- train.lua -- `incsh train DATA`: trains or fine-tunes, prints a line every few seconds, writes a run's folder.
+-- train.lua -- `incsh train DATA`: trains or fine-tunes, prints a line every few seconds, writes a run's
+-- folder.
 local cli = require 'inc.cli'
 local settings = require 'inc.train.settings'
 

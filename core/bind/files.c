@@ -1,12 +1,13 @@
 /* files.c -- safetensors files, whole-file writes and the pieces of JSON that C does better.
 **
 ** core.load gives names in the file's order, because the order of string keys in a Lua table means nothing.
-** Decoding JSON is Jansson's; encoding is lua/inc/json.lua, which asks here for strings and numbers, so that a
+** Decoding JSON is Jansson's; encoding is lua/inc/json.lua, which asks here for strings and numbers, so that
+*a
 ** Lua error half-way has nothing of C's to leave behind.
 */
+#include "bind/files.h"
 #include "base/mem.h"
 #include "bind/bind.h"
-#include "bind/files.h"
 #include "run/file.h"
 #include "run/safetensors.h"
 #include "run/sha256.h"
@@ -88,7 +89,8 @@ static inc_safetensors *open_file(lua_State *L) {
   return *box;
 }
 
-/* core.load(path[, {name, ...}]) -> names, tensors by name, metadata by name; with a list, only those tensors. */
+/* core.load(path[, {name, ...}]) -> names, tensors by name, metadata by name; with a list, only those
+ * tensors. */
 static int load(lua_State *L) {
   bool some = lua_istable(L, 2);
   lua_settop(L, 2);
@@ -148,11 +150,13 @@ static inc_named *read_named(lua_State *L, int idx, int *n) {
   inc_named *items = lua_newuserdatauv(L, sizeof *items * (size_t)(*n + 1), 0);
   for (int i = 0; i < *n; i++) {
     lua_rawgeti(L, idx, i + 1);
-    if (!lua_istable(L, -1)) inc_lua_fail(L, "save", INC_EARG, NULL, "expected {name, tensor} at place %d", i + 1);
+    if (!lua_istable(L, -1))
+      inc_lua_fail(L, "save", INC_EARG, NULL, "expected {name, tensor} at place %d", i + 1);
     lua_rawgeti(L, -1, 1);
     lua_rawgeti(L, -2, 2);
     if (lua_type(L, -2) != LUA_TSTRING)
-      inc_lua_fail(L, "save", INC_EARG, NULL, "expected a name at place %d, got %s", i + 1, luaL_typename(L, -2));
+      inc_lua_fail(L, "save", INC_EARG, NULL, "expected a name at place %d, got %s", i + 1,
+                   luaL_typename(L, -2));
     items[i].name = lua_tostring(L, -2); /* stays alive: it is in the caller's table */
     items[i].t = inc_lua_check_tensor(L, -1, "save", items[i].name);
     lua_pop(L, 3);
@@ -205,7 +209,8 @@ static int sha256(lua_State *L) {
     size_t bytes = inc_spec_bytes(spec);
     char shape[128];
     void *flat = lua_newuserdatauv(L, bytes + 1, 0);
-    if (!inc_tensor_data(items[i].t) && bytes) inc_lua_fail(L, "sha256", INC_ESTATE, items[i].name, "no value while tracing");
+    if (!inc_tensor_data(items[i].t) && bytes)
+      inc_lua_fail(L, "sha256", INC_ESTATE, items[i].name, "no value while tracing");
     inc_gather(items[i].t, flat);
     inc_shape_text(spec->ndim, spec->shape, shape, sizeof shape);
     inc_sha256_add(&s, items[i].name, strlen(items[i].name) + 1);
@@ -290,13 +295,27 @@ static void push_array(lua_State *L, json_t *v) {
 static void push_json(lua_State *L, json_t *v) {
   luaL_checkstack(L, 6, "JSON nested too deeply");
   switch (json_typeof(v)) {
-  case JSON_OBJECT: push_object(L, v); break;
-  case JSON_ARRAY: push_array(L, v); break;
-  case JSON_STRING: lua_pushlstring(L, json_string_value(v), json_string_length(v)); break;
-  case JSON_INTEGER: lua_pushinteger(L, json_integer_value(v)); break;
-  case JSON_REAL: lua_pushnumber(L, json_real_value(v)); break;
-  case JSON_NULL: lua_pushnil(L); break;
-  default: lua_pushboolean(L, json_is_true(v)); break;
+  case JSON_OBJECT:
+    push_object(L, v);
+    break;
+  case JSON_ARRAY:
+    push_array(L, v);
+    break;
+  case JSON_STRING:
+    lua_pushlstring(L, json_string_value(v), json_string_length(v));
+    break;
+  case JSON_INTEGER:
+    lua_pushinteger(L, json_integer_value(v));
+    break;
+  case JSON_REAL:
+    lua_pushnumber(L, json_real_value(v));
+    break;
+  case JSON_NULL:
+    lua_pushnil(L);
+    break;
+  default:
+    lua_pushboolean(L, json_is_true(v));
+    break;
   }
 }
 
@@ -307,7 +326,8 @@ static int json_parse(lua_State *L) {
   const char *s = luaL_checklstring(L, 1, &n);
   json_t **box = new_box(L, sizeof *box, JSON_MT);
   *box = json_loadb(s, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
-  if (!*box) return inc_lua_fail(L, "json", INC_EFORMAT, NULL, "%s at line %d, column %d", e.text, e.line, e.column);
+  if (!*box)
+    return inc_lua_fail(L, "json", INC_EFORMAT, NULL, "%s at line %d, column %d", e.text, e.line, e.column);
   push_json(L, *box);
   json_decref(*box);
   *box = NULL;
@@ -315,10 +335,16 @@ static int json_parse(lua_State *L) {
 }
 
 void inc_bind_files(lua_State *L) {
-  static const luaL_Reg list[] = {
-      {"load", load},           {"load_head", load_head},   {"save", save},
-      {"write_file", write_file}, {"read_file", read_file}, {"json_string", json_quote},
-      {"sha256", sha256},       {"json_number", json_digits}, {"json_decode", json_parse}, {NULL, NULL}};
+  static const luaL_Reg list[] = {{"load", load},
+                                  {"load_head", load_head},
+                                  {"save", save},
+                                  {"write_file", write_file},
+                                  {"read_file", read_file},
+                                  {"json_string", json_quote},
+                                  {"sha256", sha256},
+                                  {"json_number", json_digits},
+                                  {"json_decode", json_parse},
+                                  {NULL, NULL}};
   make_mt(L, FILE_MT, close_file);
   make_mt(L, JSON_MT, drop_json);
   make_mt(L, TEXT_MT, drop_text);

@@ -22,7 +22,8 @@ static int path_kind(lua_State *L) {
 static int path_full(lua_State *L) {
   char real[PATH_MAX], cwd[PATH_MAX] = "";
   const char *path = luaL_checkstring(L, 1), *home = getenv("HOME");
-  if (path[0] == '~' && (path[1] == '/' || !path[1]) && home) path = lua_pushfstring(L, "%s%s", home, path + 1);
+  if (path[0] == '~' && (path[1] == '/' || !path[1]) && home)
+    path = lua_pushfstring(L, "%s%s", home, path + 1);
   if (realpath(path, real)) return lua_pushstring(L, real), 1;
   if (path[0] == '/') return lua_pushstring(L, path), 1;
   if (!getcwd(cwd, sizeof cwd))
@@ -35,7 +36,8 @@ static int path_full(lua_State *L) {
 static int make_folder(lua_State *L) {
   char path[INC_PATH];
   size_t n = (size_t)snprintf(path, sizeof path, "%s", luaL_checkstring(L, 1));
-  if (n >= sizeof path) return inc_lua_fail(L, "folder", INC_EARG, path, "path longer than %d bytes", INC_PATH - 1);
+  if (n >= sizeof path)
+    return inc_lua_fail(L, "folder", INC_EARG, path, "path longer than %d bytes", INC_PATH - 1);
   for (size_t i = 1; i <= n; i++) {
     if (path[i] != '/' && path[i]) continue;
     char was = path[i];

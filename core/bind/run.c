@@ -16,7 +16,7 @@
 #include <math.h>
 #include <string.h>
 
-#define RUN_MT "inc.run.core"
+#define RUN_MT  "inc.run.core"
 #define LOCK_MT "inc.run.lock"
 
 /* -- reading tables ------------------------------------------------------------------------------------- */
@@ -65,7 +65,8 @@ void inc_lua_read_loader(lua_State *L, int t, inc_images *images, inc_loader_opt
   o->part = -2;
   for (int i = 0; i < 3; i++)
     if (part && !strcmp(part, parts[i])) o->part = i == 2 ? -1 : i == 1 ? INC_PART_VAL : INC_PART_TRAIN;
-  if (o->part == -2) inc_lua_fail(L, "run", INC_EARG, "part", "expected train, val or all, got %s", part ? part : "nothing");
+  if (o->part == -2)
+    inc_lua_fail(L, "run", INC_EARG, "part", "expected train, val or all, got %s", part ? part : "nothing");
   o->batch = (int)int_field(L, t, "batch", 32);
   o->seed = (uint64_t)int_field(L, t, "seed", 0);
   o->workers = (int)int_field(L, t, "workers", 0);
@@ -151,7 +152,8 @@ static const char *const *read_strings(lua_State *L, int t, const char *field, i
   return list;
 }
 
-/* -- the lock of a folder --------------------------------------------------------------------------------- */
+/* -- the lock of a folder ---------------------------------------------------------------------------------
+ */
 
 static int drop_lock(lua_State *L) {
   int *fd = luaL_checkudata(L, 1, LOCK_MT);
@@ -187,7 +189,8 @@ static int run_checkpoints(lua_State *L) {
   return 1;
 }
 
-/* -- a run ------------------------------------------------------------------------------------------------ */
+/* -- a run ------------------------------------------------------------------------------------------------
+ */
 
 static inc_run *check_run(lua_State *L) {
   inc_run **box = luaL_checkudata(L, 1, RUN_MT);
@@ -296,7 +299,8 @@ static int run_wait(lua_State *L) {
   return 2;
 }
 
-/* core.run_finish(run): Ctrl-C in batch.  Stops the run, waits until it has saved, and takes the interrupt down
+/* core.run_finish(run): Ctrl-C in batch.  Stops the run, waits until it has saved, and takes the interrupt
+*down
 ** for what Lua still has to say; core.interrupt_again() puts it back. */
 static int run_finish(lua_State *L) {
   inc_run *r = check_run(L);
@@ -314,7 +318,8 @@ static int interrupt_again(lua_State *L) {
   return 0;
 }
 
-/* -- status and events ------------------------------------------------------------------------------------ */
+/* -- status and events ------------------------------------------------------------------------------------
+ */
 
 static void put_int(lua_State *L, const char *name, int64_t v) {
   lua_pushinteger(L, v);
@@ -348,7 +353,8 @@ static void put_error(lua_State *L, const inc_error *e) {
   put_string(L, "code", inc_error_name(e->code));
 }
 
-/* core.run_status(run) -> table: state, step, steps, epoch, epochs, loss, smooth_loss, lr, img_s, data_wait, eta,
+/* core.run_status(run) -> table: state, step, steps, epoch, epochs, loss, smooth_loss, lr, img_s, data_wait,
+*eta,
 ** seconds, val, best, best_step, saved_step, bad, error, code */
 static int run_status(lua_State *L) {
   static const char *const states[] = {"running", "paused", "finished", "stopped", "failed"};
@@ -360,7 +366,8 @@ static int run_status(lua_State *L) {
   put_int(L, "epoch", s.epoch), put_int(L, "epochs", s.epochs);
   put_int(L, "saved_step", s.saved_step), put_int(L, "bad", s.bad);
   put_number(L, "loss", s.loss), put_number(L, "smooth_loss", s.smooth_loss), put_number(L, "lr", s.lr);
-  put_number(L, "img_s", s.img_s), put_number(L, "data_wait", s.data_wait), put_number(L, "seconds", s.seconds);
+  put_number(L, "img_s", s.img_s), put_number(L, "data_wait", s.data_wait),
+      put_number(L, "seconds", s.seconds);
   if (s.eta >= 0) put_number(L, "eta", s.eta);
   if (s.best >= 0) put_number(L, "best", s.best);
   if (s.best_step >= 0) put_int(L, "best_step", s.best_step);
@@ -403,13 +410,22 @@ static void make_mt(lua_State *L, const char *mt, lua_CFunction gc) {
 }
 
 void inc_bind_run(lua_State *L) {
-  static const luaL_Reg list[] = {
-      {"run_lock", run_lock},     {"run_checkpoints", run_checkpoints}, {"run_start", run_start},
-      {"run_stop", run_stop},     {"run_save", run_save},               {"run_pause", run_pause},
-      {"run_hold", run_hold},     {"run_release", run_release},         {"run_set", run_set},
-      {"run_wait", run_wait},     {"run_finish", run_finish},           {"run_status", run_status},
-      {"run_over", run_over},     {"run_events", run_events},           {"interrupt_again", interrupt_again},
-      {NULL, NULL}};
+  static const luaL_Reg list[] = {{"run_lock", run_lock},
+                                  {"run_checkpoints", run_checkpoints},
+                                  {"run_start", run_start},
+                                  {"run_stop", run_stop},
+                                  {"run_save", run_save},
+                                  {"run_pause", run_pause},
+                                  {"run_hold", run_hold},
+                                  {"run_release", run_release},
+                                  {"run_set", run_set},
+                                  {"run_wait", run_wait},
+                                  {"run_finish", run_finish},
+                                  {"run_status", run_status},
+                                  {"run_over", run_over},
+                                  {"run_events", run_events},
+                                  {"interrupt_again", interrupt_again},
+                                  {NULL, NULL}};
   make_mt(L, RUN_MT, drop_run);
   make_mt(L, LOCK_MT, drop_lock);
   luaL_getmetatable(L, LOCK_MT);

@@ -1,4 +1,5 @@
-/* score.c -- evaluation for Lua: each picture once, any number of nets and crops, averaged as probabilities. */
+/* score.c -- evaluation for Lua: each picture once, any number of nets and crops, averaged as probabilities.
+ */
 #include "run/score.h"
 #include "base/mem.h"
 #include "bind/bind.h"
@@ -10,7 +11,7 @@
 #include <string.h>
 
 #define SCORES_MT "inc.scores"
-#define VIEW_MT "inc.view"
+#define VIEW_MT   "inc.view"
 
 enum { MAX_PICTURE_FILE = 1 << 30 };
 
@@ -53,7 +54,8 @@ static int one_pass(work *w, inc_plan *plan, const inc_loader_opts *o) {
   INC_TRY(inc_scorer_init(&w->scorer, plan));
   w->scorer.interruptible = true;
   if (o->batch != w->scorer.batch)
-    return inc_fail(INC_EARG, "batch", "planned for %d pictures, the loader gives %d", w->scorer.batch, o->batch);
+    return inc_fail(INC_EARG, "batch", "planned for %d pictures, the loader gives %d", w->scorer.batch,
+                    o->batch);
   INC_TRY(inc_loader_new(o, &w->loader));
   return inc_scores_add(&w->all, &w->scorer, w->loader);
 }
@@ -75,9 +77,12 @@ static void put_judgements(lua_State *L, const inc_scores *all) {
     for (int64_t i = 0; i < all->n; i++) {
       const float *row = all->logp + i * all->classes;
       inc_score s = inc_score_row(row, all->classes, (int)all->label[i]);
-      if (k == 0) lua_pushnumber(L, -(double)row[all->label[i] - 1]);
-      else if (k == 3) lua_pushnumber(L, exp(row[s.best - 1]));
-      else lua_pushinteger(L, k == 1 ? s.rank + 1 : s.best);
+      if (k == 0)
+        lua_pushnumber(L, -(double)row[all->label[i] - 1]);
+      else if (k == 3)
+        lua_pushnumber(L, exp(row[s.best - 1]));
+      else
+        lua_pushinteger(L, k == 1 ? s.rank + 1 : s.best);
       lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, names[k]);
@@ -118,7 +123,8 @@ static int score(lua_State *L) {
   return 2;
 }
 
-/* -- one picture file ------------------------------------------------------------------------------------- */
+/* -- one picture file -------------------------------------------------------------------------------------
+ */
 
 typedef struct view {
   inc_viewer *viewer;

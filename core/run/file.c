@@ -47,8 +47,10 @@ int inc_writer_open(inc_writer *w, const char *path) {
   static _Atomic unsigned serial;
   w->fd = -1;
   int n = snprintf(w->path, sizeof w->path, "%s", path);
-  int m = snprintf(w->tmp, sizeof w->tmp, "%s.%ld-%u.tmp", path, (long)getpid(), atomic_fetch_add(&serial, 1));
-  if (n >= INC_PATH || m >= INC_PATH) return inc_fail(INC_EARG, path, "path longer than %d bytes", INC_PATH - 1);
+  int m =
+      snprintf(w->tmp, sizeof w->tmp, "%s.%ld-%u.tmp", path, (long)getpid(), atomic_fetch_add(&serial, 1));
+  if (n >= INC_PATH || m >= INC_PATH)
+    return inc_fail(INC_EARG, path, "path longer than %d bytes", INC_PATH - 1);
   w->fd = open(w->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   return w->fd < 0 ? refused(path, "cannot create") : INC_OK;
 }

@@ -165,8 +165,10 @@ int inc_log_open(const char *folder, int64_t step, int *out) {
   int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
   if (fd < 0) return inc_fail(INC_EIO, path, "cannot open: %s", strerror(errno));
   int code = cut_log(fd, path, step);
-  if (code == INC_OK) *out = fd;
-  else close(fd);
+  if (code == INC_OK)
+    *out = fd;
+  else
+    close(fd);
   return code;
 }
 

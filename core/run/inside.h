@@ -28,7 +28,7 @@ struct inc_run {
   inc_named *state, *export_;
   inc_pair *meta, *export_meta; /* `meta` has room for what save.c adds */
   inc_text changes, line;
-  char note[128];               /* for the next log line: what was set by hand */
+  char note[128];                         /* for the next log line: what was set by hand */
   double last_end, step_time, wait_share; /* seconds; smoothed */
   double started;
   int64_t told_bad;
@@ -40,7 +40,10 @@ struct inc_run {
   inc_run_status status;
   bool stop, pause, save, busy, over;
   int holds;
-  struct { int number; double value; } set[INC_RUN_NUMBERS]; /* numbers to change before the next step */
+  struct {
+    int number;
+    double value;
+  } set[INC_RUN_NUMBERS]; /* numbers to change before the next step */
   int n_set;
   inc_run_event *event;
   int n_events, cap_events;

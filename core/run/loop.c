@@ -8,7 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-/* -- before a step ---------------------------------------------------------------------------------------- */
+/* -- before a step ----------------------------------------------------------------------------------------
+ */
 
 /* Rest while paused or held.  Takes the stop message: false ends the run. */
 static bool may_step(inc_run *r) {
@@ -31,10 +32,12 @@ static bool may_step(inc_run *r) {
 static void change_number(inc_run *r, int which, double value) {
   number *n = &r->number[which];
   for (int64_t i = r->status.step; i < r->steps; i++) n->value[i - r->first] = value;
-  if (r->changes.n > 2) r->changes.s[--r->changes.n] = '\0', inc_text_put(&r->changes, ",");
-  else r->changes.s[--r->changes.n] = '\0';
-  inc_text_format(&r->changes, "{\"step\":%lld,\"name\":\"%s\",\"value\":%.17g}]", (long long)r->status.step + 1,
-                  n->name, value);
+  if (r->changes.n > 2)
+    r->changes.s[--r->changes.n] = '\0', inc_text_put(&r->changes, ",");
+  else
+    r->changes.s[--r->changes.n] = '\0';
+  inc_text_format(&r->changes, "{\"step\":%lld,\"name\":\"%s\",\"value\":%.17g}]",
+                  (long long)r->status.step + 1, n->name, value);
   snprintf(r->note, sizeof r->note, "%s = %.9g", n->name, value);
 }
 
@@ -57,15 +60,18 @@ static void write_numbers(inc_run *r) {
   inc_tensor_touched(r->rng);
 }
 
-/* -- the step --------------------------------------------------------------------------------------------- */
+/* -- the step ---------------------------------------------------------------------------------------------
+ */
 
 static int not_finite(inc_run *r, double loss) {
   char name[256] = "";
   int64_t step = r->status.step + 1;
   if (r->parts.find_nan && r->parts.find_nan(r->parts.self, name, sizeof name) != INC_OK) name[0] = '\0';
-  inc_fail(INC_ENAN, NULL, "loss is %s at step %lld%s%s; the step was not taken", isnan(loss) ? "not a number" : "infinite",
-           (long long)step, name[0] ? "; the first layer that was not finite is " : "", name);
-  return inc_hint("a smaller learning rate or a longer warm-up; `resume` goes on from the last good checkpoint");
+  inc_fail(INC_ENAN, NULL, "loss is %s at step %lld%s%s; the step was not taken",
+           isnan(loss) ? "not a number" : "infinite", (long long)step,
+           name[0] ? "; the first layer that was not finite is " : "", name);
+  return inc_hint(
+      "a smaller learning rate or a longer warm-up; `resume` goes on from the last good checkpoint");
 }
 
 typedef struct step_facts {
@@ -98,7 +104,9 @@ static int compute_step(inc_run *r, step_facts *f) {
 static void note_step(inc_run *r, const step_facts *f) {
   double now = inc_seconds(), took = now - r->last_end;
   int64_t done = r->status.step + 1 - r->first;
-  double keep = done <= 2 ? 0 : done < 20 ? 0.7 : 0.9; /* the first step is slow, the second a first measure */
+  double keep = done <= 2   ? 0
+                : done < 20 ? 0.7
+                            : 0.9; /* the first step is slow, the second a first measure */
   r->step_time = keep * r->step_time + (1 - keep) * took;
   r->wait_share = keep * r->wait_share + (1 - keep) * (took > 0 ? f->waited / took : 0);
   r->last_end = now;
@@ -132,7 +140,8 @@ static void tell_bad(inc_run *r) {
   pthread_mutex_unlock(&r->m);
 }
 
-/* -- after a step ----------------------------------------------------------------------------------------- */
+/* -- after a step -----------------------------------------------------------------------------------------
+ */
 
 static bool due(const inc_run *r, int64_t every) {
   return r->status.step == r->steps || (every > 0 && r->status.step % every == 0);
@@ -187,7 +196,8 @@ static bool is_better(const inc_run_status *s, const inc_run_val *v) {
   return v->top1 > s->best || (v->top1 == s->best && v->loss < s->best_loss);
 }
 
-/* Is this the best so far?  By top-1 of the held-out pictures, and loss where that is equal; without any pictures
+/* Is this the best so far?  By top-1 of the held-out pictures, and loss where that is equal; without any
+*pictures
 ** held out, the newest saved step is. */
 static bool is_best(inc_run *r, const step_facts *f, bool saving) {
   bool best = r->parts.validate ? f->validated && is_better(&r->status, &f->val) : saving;
@@ -234,7 +244,8 @@ static int one_step(inc_run *r) {
   return INC_OK;
 }
 
-/* -- the thread ------------------------------------------------------------------------------------------- */
+/* -- the thread -------------------------------------------------------------------------------------------
+ */
 
 /* After a stop, and after a failure that left sound weights behind, what is not saved yet is saved. */
 static int save_rest(inc_run *r, int code) {

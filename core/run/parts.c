@@ -1,6 +1,7 @@
 /* parts.c -- loader and plans under a run (parts.h).
 **
-** Pixels are copied from the loader's ring into a tensor of the run's own: 9 MB a step cost a millisecond, and
+** Pixels are copied from the loader's ring into a tensor of the run's own: 9 MB a step cost a millisecond,
+*and
 ** the slot is free for the workers while the step computes. */
 #include "run/parts.h"
 #include "base/mem.h"
@@ -16,13 +17,9 @@ typedef struct parts {
   inc_loader_opts validate;
 } parts;
 
-static int next(void *self, inc_batch *b) {
-  return inc_loader_next(((parts *)self)->loader, b);
-}
+static int next(void *self, inc_batch *b) { return inc_loader_next(((parts *)self)->loader, b); }
 
-static void release(void *self, const inc_batch *b) {
-  inc_loader_release(((parts *)self)->loader, b);
-}
+static void release(void *self, const inc_batch *b) { inc_loader_release(((parts *)self)->loader, b); }
 
 static int compute(void *self, const inc_batch *b) {
   parts *p = self;
@@ -31,13 +28,9 @@ static int compute(void *self, const inc_batch *b) {
   return inc_plan_compute(p->step, p->in);
 }
 
-static double peek(void *self, int output) {
-  return inc_plan_peek(((parts *)self)->step, output);
-}
+static double peek(void *self, int output) { return inc_plan_peek(((parts *)self)->step, output); }
 
-static int commit(void *self) {
-  return inc_plan_commit(((parts *)self)->step);
-}
+static int commit(void *self) { return inc_plan_commit(((parts *)self)->step); }
 
 static int find_nan(void *self, char *name, size_t n) {
   parts *p = self;
@@ -109,6 +102,7 @@ int inc_parts_new(const inc_parts_opts *o, inc_run_parts *out) {
     drop(p);
     return code;
   }
-  *out = (inc_run_parts){p, next, release, compute, peek, commit, find_nan, o->eval ? validate : NULL, bad, drop};
+  *out = (inc_run_parts){p,   next, release, compute, peek, commit, find_nan, o->eval ? validate : NULL,
+                         bad, drop};
   return INC_OK;
 }

@@ -91,11 +91,11 @@ static int copy_all(inc_run *r, const inc_run_opts *o) {
 
 static int check(const inc_run_opts *o) {
   if (o->n_numbers > INC_RUN_NUMBERS || o->n_outputs > INC_RUN_OUTPUTS || o->n_outputs < 1)
-    return inc_fail(INC_EARG, NULL, "expected 1 to %d outputs and at most %d numbers, got %d and %d", INC_RUN_OUTPUTS,
-                    INC_RUN_NUMBERS, o->n_outputs, o->n_numbers);
+    return inc_fail(INC_EARG, NULL, "expected 1 to %d outputs and at most %d numbers, got %d and %d",
+                    INC_RUN_OUTPUTS, INC_RUN_NUMBERS, o->n_outputs, o->n_numbers);
   if (o->first < 0 || o->steps < o->first || o->epoch_steps < 1)
-    return inc_fail(INC_EARG, "steps", "expected at least the %lld that are made, got %lld", (long long)o->first,
-                    (long long)o->steps);
+    return inc_fail(INC_EARG, "steps", "expected at least the %lld that are made, got %lld",
+                    (long long)o->first, (long long)o->steps);
   return INC_OK;
 }
 
@@ -103,9 +103,17 @@ static int check(const inc_run_opts *o) {
 
 static void first_status(inc_run *r, const inc_run_opts *o) {
   int64_t epochs = (o->steps + o->epoch_steps - 1) / o->epoch_steps;
-  r->status = (inc_run_status){.step = o->first, .steps = o->steps, .epoch = o->first / o->epoch_steps + 1,
-                               .epochs = epochs, .loss = NAN, .smooth_loss = NAN, .eta = -1, .best = o->best, .best_loss = o->best_loss,
-                               .best_step = o->best_step, .saved_step = o->first};
+  r->status = (inc_run_status){.step = o->first,
+                               .steps = o->steps,
+                               .epoch = o->first / o->epoch_steps + 1,
+                               .epochs = epochs,
+                               .loss = NAN,
+                               .smooth_loss = NAN,
+                               .eta = -1,
+                               .best = o->best,
+                               .best_loss = o->best_loss,
+                               .best_step = o->best_step,
+                               .saved_step = o->first};
 }
 
 static void destroy(inc_run *r) {
@@ -152,8 +160,10 @@ int inc_run_start(const inc_run_opts *o, inc_run **out) {
     if (pthread_create(&r->thread, NULL, inc_run_thread, r) != 0)
       code = inc_fail(INC_EMEM, NULL, "cannot start a thread for the run");
   }
-  if (code == INC_OK) *out = r;
-  else destroy(r);
+  if (code == INC_OK)
+    *out = r;
+  else
+    destroy(r);
   return code;
 }
 
@@ -178,15 +188,9 @@ static void say(inc_run *r, bool *flag, bool value) {
   pthread_mutex_unlock(&r->m);
 }
 
-void inc_run_stop(inc_run *r) {
-  say(r, &r->stop, true);
-}
-void inc_run_pause(inc_run *r, bool on) {
-  say(r, &r->pause, on);
-}
-void inc_run_save(inc_run *r) {
-  say(r, &r->save, true);
-}
+void inc_run_stop(inc_run *r) { say(r, &r->stop, true); }
+void inc_run_pause(inc_run *r, bool on) { say(r, &r->pause, on); }
+void inc_run_save(inc_run *r) { say(r, &r->save, true); }
 
 int inc_run_set(inc_run *r, const char *name, double value) {
   for (int i = 0; i < r->n_numbers; i++) {
@@ -267,8 +271,10 @@ void inc_run_tell(inc_run *r, inc_run_event e) {
     inc_run_event *p = inc_realloc(r->event, sizeof *p * (size_t)r->cap_events, sizeof *p * (size_t)cap);
     if (p) r->event = p, r->cap_events = cap;
   }
-  if (r->n_events < r->cap_events) r->event[r->n_events++] = e;
-  else inc_free(e.text);
+  if (r->n_events < r->cap_events)
+    r->event[r->n_events++] = e;
+  else
+    inc_free(e.text);
   pthread_cond_broadcast(&r->changed);
   pthread_mutex_unlock(&r->m);
 }

@@ -1,7 +1,9 @@
-/* run.h -- a training run: one thread that steps, logs, validates and saves, and takes messages between steps.
+/* run.h -- a training run: one thread that steps, logs, validates and saves, and takes messages between
+*steps.
 **
 ** The thread never enters Lua.  What it drives is a small table of functions (inc_run_parts): the real one
-** joins a loader and planned steps (parts.h), tests bring their own.  Everything that changes from step to step
+** joins a loader and planned steps (parts.h), tests bring their own.  Everything that changes from step to
+*step
 ** is a table made before the start (learning rate) or follows from the step number (random streams), so a run
 ** that goes on from a checkpoint is the same to the bit.
 **
@@ -24,9 +26,9 @@ typedef struct inc_run_parts {
   int (*compute)(void *self, const inc_batch *b);
   double (*peek)(void *self, int output); /* output 0 is the loss */
   int (*commit)(void *self);
-  int (*find_nan)(void *self, char *name, size_t n);                       /* of the last compute */
-  int (*validate)(void *self, inc_run_val *out);                           /* NULL: no validation */
-  int64_t (*bad)(void *self, int64_t i, char *path, char *why, size_t n);  /* how many; text of number i */
+  int (*find_nan)(void *self, char *name, size_t n);                      /* of the last compute */
+  int (*validate)(void *self, inc_run_val *out);                          /* NULL: no validation */
+  int64_t (*bad)(void *self, int64_t i, char *path, char *why, size_t n); /* how many; text of number i */
   void (*free)(void *self);
 } inc_run_parts;
 
@@ -40,10 +42,10 @@ typedef struct inc_run_number {
 enum { INC_RUN_NUMBERS = 8, INC_RUN_OUTPUTS = 8, INC_RUN_KEEP = 3 };
 
 typedef struct inc_run_opts {
-  inc_run_parts parts;          /* taken over, also on failure */
-  const char *folder;           /* exists, and is locked: */
-  int lock;                     /* taken over, also on failure; -1: none */
-  int64_t first, steps;         /* steps already made; total */
+  inc_run_parts parts;  /* taken over, also on failure */
+  const char *folder;   /* exists, and is locked: */
+  int lock;             /* taken over, also on failure; -1: none */
+  int64_t first, steps; /* steps already made; total */
   int64_t epoch_steps, batch;
   int64_t save_every, val_every; /* steps; 0: only at the end */
   int n_outputs, n_numbers, n_state, n_export, n_meta, n_export_meta;
@@ -51,12 +53,12 @@ typedef struct inc_run_opts {
   const inc_run_number *number; /* the first is the learning rate */
   inc_tensor *rng;              /* i64 {seed, step}, or NULL */
   uint64_t seed;
-  const inc_named *state;       /* all that a checkpoint holds */
-  const inc_named *export_;     /* what best.safetensors holds */
+  const inc_named *state;   /* all that a checkpoint holds */
+  const inc_named *export_; /* what best.safetensors holds */
   const inc_pair *meta, *export_meta;
-  const char *changes;          /* JSON list of the numbers set by hand before, or NULL */
-  double best, best_loss;       /* held-out top-1 and loss of best.safetensors so far; best below 0: none yet */
-  int64_t best_step;            /* -1: none yet */
+  const char *changes;    /* JSON list of the numbers set by hand before, or NULL */
+  double best, best_loss; /* held-out top-1 and loss of best.safetensors so far; best below 0: none yet */
+  int64_t best_step;      /* -1: none yet */
 } inc_run_opts;
 
 /* All texts and lists of opts are copied, tensors are referenced. */
@@ -75,7 +77,13 @@ void inc_run_hold(inc_run *r);
 void inc_run_release(inc_run *r);
 
 /* -- what it is doing ------------------------------------------------------------------------------------ */
-typedef enum inc_run_state { INC_RUN_RUNNING, INC_RUN_PAUSED, INC_RUN_FINISHED, INC_RUN_STOPPED, INC_RUN_FAILED } inc_run_state;
+typedef enum inc_run_state {
+  INC_RUN_RUNNING,
+  INC_RUN_PAUSED,
+  INC_RUN_FINISHED,
+  INC_RUN_STOPPED,
+  INC_RUN_FAILED
+} inc_run_state;
 
 typedef struct inc_run_status {
   inc_run_state state;
@@ -95,7 +103,14 @@ bool inc_run_over(inc_run *r);
 /* Wait until it is over, or for some seconds, or until Ctrl-C (EINTR).  true: it is over. */
 bool inc_run_wait(inc_run *r, double seconds);
 
-typedef enum inc_run_event_kind { INC_EV_EPOCH, INC_EV_VAL, INC_EV_SAVE, INC_EV_BEST, INC_EV_BAD, INC_EV_END } inc_run_event_kind;
+typedef enum inc_run_event_kind {
+  INC_EV_EPOCH,
+  INC_EV_VAL,
+  INC_EV_SAVE,
+  INC_EV_BEST,
+  INC_EV_BAD,
+  INC_EV_END
+} inc_run_event_kind;
 typedef struct inc_run_event {
   inc_run_event_kind kind;
   int64_t step;

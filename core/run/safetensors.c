@@ -1,6 +1,7 @@
 /* safetensors.c -- the strict reader (safetensors.h).
 **
-** Jansson parses the head: it checks UTF-8, refuses repeated keys, numbers that do not fit and text behind the
+** Jansson parses the head: it checks UTF-8, refuses repeated keys, numbers that do not fit and text behind
+*the
 ** end, and keeps the order of the names.  What it cannot know is checked here.
 */
 #include "run/safetensors.h"
@@ -21,11 +22,11 @@ static const struct dtype_row {
   const char *name;
   int bits, ours;
 } dtypes[] = {
-    {"F32", 32, INC_F32}, {"BF16", 16, INC_BF16},  {"F16", 16, INC_F16},       {"F64", 64, INC_F64},
-    {"U8", 8, INC_U8},    {"BOOL", 8, INC_U8},     {"I32", 32, INC_I32},       {"I64", 64, INC_I64},
-    {"I8", 8, 0},         {"I16", 16, 0},          {"U16", 16, 0},             {"U32", 32, 0},
-    {"U64", 64, 0},       {"C64", 64, 0},          {"F8_E5M2", 8, 0},          {"F8_E4M3", 8, 0},
-    {"F8_E8M0", 8, 0},    {"F8_E4M3FNUZ", 8, 0},   {"F8_E5M2FNUZ", 8, 0},      {"F4", 4, 0},
+    {"F32", 32, INC_F32}, {"BF16", 16, INC_BF16}, {"F16", 16, INC_F16},  {"F64", 64, INC_F64},
+    {"U8", 8, INC_U8},    {"BOOL", 8, INC_U8},    {"I32", 32, INC_I32},  {"I64", 64, INC_I64},
+    {"I8", 8, 0},         {"I16", 16, 0},         {"U16", 16, 0},        {"U32", 32, 0},
+    {"U64", 64, 0},       {"C64", 64, 0},         {"F8_E5M2", 8, 0},     {"F8_E4M3", 8, 0},
+    {"F8_E8M0", 8, 0},    {"F8_E4M3FNUZ", 8, 0},  {"F8_E5M2FNUZ", 8, 0}, {"F4", 4, 0},
     {"F6_E2M3", 6, 0},    {"F6_E3M2", 6, 0},
 };
 
@@ -36,8 +37,8 @@ static const struct dtype_row *find_dtype(const char *name) {
 }
 
 static int bad(const inc_safetensors *st, const char *name, const char *what) {
-  return inc_fail(INC_EFORMAT, st->path, "not a sound safetensors file: %s%s%s", name ? name : "", name ? ": " : "",
-                  what);
+  return inc_fail(INC_EFORMAT, st->path, "not a sound safetensors file: %s%s%s", name ? name : "",
+                  name ? ": " : "", what);
 }
 
 static int read_at(const inc_safetensors *st, void *dst, uint64_t n, uint64_t at) {
@@ -66,8 +67,10 @@ static int parse_shape(const inc_safetensors *st, inc_stored *it, const json_t *
     json_int_t d = json_is_integer(v) ? json_integer_value(v) : -1;
     if (d < 0) return bad(st, it->name, "expected whole numbers from 0 in its shape");
     if (it->ndim <= INC_MAX_DIMS) it->spec.shape[i] = d;
-    if (d == 0) empty = true;
-    else if (__builtin_mul_overflow(*numel, (uint64_t)d, numel)) return bad(st, it->name, "its shape overflows");
+    if (d == 0)
+      empty = true;
+    else if (__builtin_mul_overflow(*numel, (uint64_t)d, numel))
+      return bad(st, it->name, "its shape overflows");
   }
   if (empty) *numel = 0;
   return INC_OK;
@@ -93,7 +96,8 @@ static int parse_item(const inc_safetensors *st, inc_stored *it, const json_t *v
   strcpy(it->dtype, d->name);
   INC_TRY(parse_shape(st, it, json_object_get(v, "shape"), &numel));
   INC_TRY(parse_offsets(st, it, json_object_get(v, "data_offsets")));
-  if (__builtin_mul_overflow(numel, (uint64_t)d->bits, &bits)) return bad(st, it->name, "its shape overflows");
+  if (__builtin_mul_overflow(numel, (uint64_t)d->bits, &bits))
+    return bad(st, it->name, "its shape overflows");
   if (bits % 8 || bits / 8 != it->end - it->begin)
     return bad(st, it->name, "its data_offsets do not fit its shape and dtype");
   it->spec.dtype = (uint8_t)(it->ndim <= INC_MAX_DIMS ? d->ours : INC_NONE);
@@ -129,9 +133,12 @@ static int check_tiling(inc_safetensors *st, uint64_t data) {
   uint64_t at = 0;
   int code = INC_OK;
   for (int i = 0; i < st->n && code == INC_OK; at = order[i]->end, i++)
-    if (order[i]->begin < at) code = bad(st, order[i]->name, "it overlaps another tensor");
-    else if (order[i]->begin > at) code = bad(st, order[i]->name, "there is a hole in front of it");
-    else if (order[i]->end > data) code = bad(st, order[i]->name, "it reaches beyond the end of the file");
+    if (order[i]->begin < at)
+      code = bad(st, order[i]->name, "it overlaps another tensor");
+    else if (order[i]->begin > at)
+      code = bad(st, order[i]->name, "there is a hole in front of it");
+    else if (order[i]->end > data)
+      code = bad(st, order[i]->name, "it reaches beyond the end of the file");
   if (code == INC_OK && at < data) code = bad(st, NULL, "bytes behind the last tensor");
   inc_free(order);
   return code;
@@ -160,7 +167,8 @@ static int parse_head(inc_safetensors *st, const char *text, size_t n) {
   st->head = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
   if (!st->head && json_error_code(&e) == json_error_out_of_memory)
     return inc_fail(INC_EMEM, st->path, "out of memory for a head of %zu bytes", n);
-  if (!st->head && json_error_code(&e) == json_error_duplicate_key) return bad(st, NULL, "a name occurs twice");
+  if (!st->head && json_error_code(&e) == json_error_duplicate_key)
+    return bad(st, NULL, "a name occurs twice");
   return st->head ? INC_OK : bad(st, NULL, e.text);
 }
 
@@ -198,8 +206,10 @@ int inc_safetensors_open(const char *path, inc_safetensors **out) {
   st->fd = -1;
   st->path = inc_strdup(path);
   int code = st->path ? open_file(st) : INC_EMEM;
-  if (code == INC_OK) *out = st;
-  else inc_safetensors_close(st);
+  if (code == INC_OK)
+    *out = st;
+  else
+    inc_safetensors_close(st);
   return code;
 }
 
@@ -234,8 +244,10 @@ int inc_safetensors_read(const inc_safetensors *st, const inc_stored *item, inc_
   inc_tensor *t;
   INC_TRY(inc_tensor_new(&item->spec, &t));
   int code = read_at(st, inc_tensor_data(t), item->end - item->begin, item->begin);
-  if (code == INC_OK) *out = t;
-  else inc_tensor_unref(t);
+  if (code == INC_OK)
+    *out = t;
+  else
+    inc_tensor_unref(t);
   return code;
 }
 

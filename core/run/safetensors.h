@@ -2,8 +2,10 @@
 **
 ** The reader believes nothing: head longer than the file, the same name twice, tensors that overlap or leave
 ** holes, sizes that overflow, text that is no UTF-8, bytes behind the last tensor are all refused, before any
-** memory is taken for data.  It reads with pread into memory of our own.  Mapping the file was rejected: a file
-** that shrinks under a map kills the process, and 8-aligned data would have to be copied for the kernels anyway.
+** memory is taken for data.  It reads with pread into memory of our own.  Mapping the file was rejected: a
+*file
+** that shrinks under a map kills the process, and 8-aligned data would have to be copied for the kernels
+*anyway.
 ** The writer is that of file.h: the old file or the new one, never a part.
 */
 #ifndef INC_SAFETENSORS_H
@@ -22,8 +24,8 @@ typedef struct inc_pair {
 
 typedef struct inc_stored {
   const char *name;
-  char dtype[12];      /* as the file calls it */
-  inc_spec spec;       /* row-major; dtype INC_NONE: one that we do not have, or too many dims */
+  char dtype[12]; /* as the file calls it */
+  inc_spec spec;  /* row-major; dtype INC_NONE: one that we do not have, or too many dims */
   int ndim;
   uint64_t begin, end; /* bytes of the file */
 } inc_stored;
@@ -46,7 +48,8 @@ int inc_safetensors_read(const inc_safetensors *st, const inc_stored *item, inc_
 /* The same into a tensor that exists: same dtype and shape, any strides. */
 int inc_safetensors_read_into(const inc_safetensors *st, const inc_stored *item, inc_tensor *t);
 
-/* Names must differ; metadata are strings, and {"format": "pt"} is added for other readers.  Within one size of
+/* Names must differ; metadata are strings, and {"format": "pt"} is added for other readers.  Within one size
+*of
 ** element the tensors keep their order: wide ones come first, so that each is aligned. */
 int inc_safetensors_save(const char *path, int n, const inc_named *item, int n_meta, const inc_pair *meta);
 

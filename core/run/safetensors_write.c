@@ -17,8 +17,10 @@ typedef struct copy {
 } copy;
 
 static void copy_one(copy *c, char *strided) {
-  if (c->to_flat) memcpy(c->flat, strided, c->width);
-  else memcpy(strided, c->flat, c->width);
+  if (c->to_flat)
+    memcpy(c->flat, strided, c->width);
+  else
+    memcpy(strided, c->flat, c->width);
   c->flat += c->width;
 }
 
@@ -34,18 +36,17 @@ static void copy_dim(copy *c, int dim, char *strided) {
 static void run_copy(const inc_tensor *t, void *flat, bool to_flat) {
   copy c = {&t->spec, inc_tensor_data(t), flat, inc_dtype_size(t->spec.dtype), to_flat};
   if (inc_spec_numel(&t->spec) == 0) return;
-  if (!inc_spec_is_contiguous(&t->spec)) copy_dim(&c, 0, c.strided);
-  else if (to_flat) memcpy(flat, c.strided, inc_spec_bytes(&t->spec));
-  else memcpy(c.strided, flat, inc_spec_bytes(&t->spec));
+  if (!inc_spec_is_contiguous(&t->spec))
+    copy_dim(&c, 0, c.strided);
+  else if (to_flat)
+    memcpy(flat, c.strided, inc_spec_bytes(&t->spec));
+  else
+    memcpy(c.strided, flat, inc_spec_bytes(&t->spec));
 }
 
-void inc_gather(const inc_tensor *t, void *dst) {
-  run_copy(t, dst, true);
-}
+void inc_gather(const inc_tensor *t, void *dst) { run_copy(t, dst, true); }
 
-void inc_scatter(inc_tensor *t, const void *src) {
-  run_copy(t, (void *)src, false);
-}
+void inc_scatter(inc_tensor *t, const void *src) { run_copy(t, (void *)src, false); }
 
 /* -- writing ------------------------------------------------------------------------------------------ */
 

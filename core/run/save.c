@@ -30,8 +30,10 @@ static bool all_finite(const inc_tensor *t) {
 static int check_state(const inc_run *r) {
   for (int i = 0; i < r->n_state; i++)
     if (!all_finite(r->state[i].t))
-      return inc_fail(INC_ENAN, r->state[i].name, "not finite any more after step %lld; nothing was saved over the "
-                      "last good checkpoint", (long long)r->status.step);
+      return inc_fail(INC_ENAN, r->state[i].name,
+                      "not finite any more after step %lld; nothing was saved over the "
+                      "last good checkpoint",
+                      (long long)r->status.step);
   return INC_OK;
 }
 

@@ -36,8 +36,10 @@ int inc_scorer_init(inc_scorer *s, inc_plan *plan) {
   s->batch = (int)in->shape[0], s->classes = (int)out->shape[1];
   s->logits = inc_zalloc(sizeof(float) * (size_t)(s->batch * s->classes));
   int code = s->logits ? inc_tensor_new(in, &s->x) : INC_EMEM;
-  if (code == INC_OK) s->plan = inc_plan_ref(plan);
-  else inc_scorer_free(s);
+  if (code == INC_OK)
+    s->plan = inc_plan_ref(plan);
+  else
+    inc_scorer_free(s);
   return code;
 }
 
@@ -150,7 +152,8 @@ int inc_scores_add(inc_scores *all, inc_scorer *s, inc_loader *l) {
   struct pass p = {all, 0};
   if (all->passes == 0) all->classes = s->classes;
   if (all->classes != s->classes)
-    return inc_fail(INC_EARG, NULL, "expected nets with the same classes, got %d and %d", all->classes, s->classes);
+    return inc_fail(INC_EARG, NULL, "expected nets with the same classes, got %d and %d", all->classes,
+                    s->classes);
   INC_TRY(each_picture(s, l, add_row, &p));
   if (p.at != all->n) return inc_fail(INC_ESTATE, NULL, "the pictures changed between two passes");
   all->passes++;

@@ -32,7 +32,8 @@ typedef struct inc_scorer {
   bool interruptible; /* Ctrl-C ends it between two batches with EINTR; not so inside a run */
 } inc_scorer;
 
-int inc_scorer_init(inc_scorer *s, inc_plan *plan); /* EARG if the plan has another shape; takes a reference */
+int inc_scorer_init(inc_scorer *s,
+                    inc_plan *plan); /* EARG if the plan has another shape; takes a reference */
 void inc_scorer_free(inc_scorer *s);
 int inc_scorer_run(inc_scorer *s, const inc_batch *b); /* logits of its rows are in s->logits */
 

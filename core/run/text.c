@@ -31,9 +31,7 @@ void inc_text_add(inc_text *t, const char *bytes, size_t n) {
   t->s[t->n] = '\0';
 }
 
-void inc_text_put(inc_text *t, const char *s) {
-  inc_text_add(t, s, strlen(s));
-}
+void inc_text_put(inc_text *t, const char *s) { inc_text_add(t, s, strlen(s)); }
 
 void inc_text_format(inc_text *t, const char *fmt, ...) {
   va_list ap;
@@ -53,12 +51,15 @@ int inc_utf8_length(const char *s, size_t n) {
   const unsigned char *u = (const unsigned char *)s;
   if (n == 0) return 0;
   if (u[0] < 0x80) return 1;
-  int len = u[0] >= 0xc2 && u[0] <= 0xdf ? 2 : (u[0] & 0xf0) == 0xe0 ? 3 : u[0] >= 0xf0 && u[0] <= 0xf4 ? 4 : 0;
+  int len = u[0] >= 0xc2 && u[0] <= 0xdf   ? 2
+            : (u[0] & 0xf0) == 0xe0        ? 3
+            : u[0] >= 0xf0 && u[0] <= 0xf4 ? 4
+                                           : 0;
   if (len == 0 || (size_t)len > n) return 0;
   for (int i = 1; i < len; i++)
     if ((u[i] & 0xc0) != 0x80) return 0;
-  bool bad = (u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xed && u[1] > 0x9f) || (u[0] == 0xf0 && u[1] < 0x90) ||
-             (u[0] == 0xf4 && u[1] > 0x8f);
+  bool bad = (u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xed && u[1] > 0x9f) ||
+             (u[0] == 0xf0 && u[1] < 0x90) || (u[0] == 0xf4 && u[1] > 0x8f);
   return bad ? 0 : len;
 }
 
@@ -67,12 +68,18 @@ void inc_text_string(inc_text *t, const char *bytes, size_t n) {
   for (size_t i = 0; i < n;) {
     unsigned char c = (unsigned char)bytes[i];
     int len = inc_utf8_length(bytes + i, n - i);
-    if (c == '"' || c == '\\') inc_text_format(t, "\\%c", c);
-    else if (c == '\n') inc_text_put(t, "\\n");
-    else if (c == '\t') inc_text_put(t, "\\t");
-    else if (c < 0x20 || c == 0x7f) inc_text_format(t, "\\u%04x", c);
-    else if (len) inc_text_add(t, bytes + i, (size_t)len);
-    else inc_text_put(t, "\xef\xbf\xbd");
+    if (c == '"' || c == '\\')
+      inc_text_format(t, "\\%c", c);
+    else if (c == '\n')
+      inc_text_put(t, "\\n");
+    else if (c == '\t')
+      inc_text_put(t, "\\t");
+    else if (c < 0x20 || c == 0x7f)
+      inc_text_format(t, "\\u%04x", c);
+    else if (len)
+      inc_text_add(t, bytes + i, (size_t)len);
+    else
+      inc_text_put(t, "\xef\xbf\xbd");
     i += len ? (size_t)len : 1;
   }
   inc_text_add(t, "\"", 1);
@@ -95,13 +102,9 @@ static void put_number(inc_text *t, double v, bool single) {
   inc_text_put(t, s);
 }
 
-void inc_text_number(inc_text *t, double v) {
-  put_number(t, v, false);
-}
+void inc_text_number(inc_text *t, double v) { put_number(t, v, false); }
 
-void inc_text_float(inc_text *t, double v) {
-  put_number(t, v, true);
-}
+void inc_text_float(inc_text *t, double v) { put_number(t, v, true); }
 
 int inc_text_done(const inc_text *t) {
   return t->failed ? inc_fail(INC_EMEM, NULL, "out of memory for a text of %zu bytes", t->n) : INC_OK;

@@ -23,7 +23,7 @@ void inc_text_format(inc_text *t, const char *fmt, ...) __attribute__((format(pr
 void inc_text_string(inc_text *t, const char *bytes, size_t n); /* JSON string with its quotes */
 void inc_text_number(inc_text *t, double v);
 void inc_text_float(inc_text *t, double v); /* an f32: the fewest digits that read back to it */
-int inc_text_done(const inc_text *t); /* INC_EMEM if anything above failed */
+int inc_text_done(const inc_text *t);       /* INC_EMEM if anything above failed */
 void inc_text_free(inc_text *t);
 
 /* Bytes of the UTF-8 character at s (n bytes are there), or 0 when it is none. */

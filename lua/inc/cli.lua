@@ -1,7 +1,8 @@
 --- Command lines of the verbs: `--name value`, `--name=value`, `--flag`, `--`, and what stands alone.
 --
--- The names are those of the Lua call (args.spec), with - for _, so a verb's options are described once. Words
--- become numbers, true or false as the call's types say; whether they make sense is the call's own check.
+-- The names are those of the Lua call (args.spec), with - for _, so a verb's options are described once.
+-- Words become numbers, true or false as the call's types say; whether they make sense is the call's own
+-- check.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
@@ -19,8 +20,8 @@ local function convert(verb, param, flag, word)
     if n == nil then fail(verb, '%s: expected a number, got %s', flag, word) end
     return math.tointeger(n) or n
   elseif is_type(param, 'bool') then
-    if word ~= 'true' and word ~= 'false' then fail(verb, '%s: expected true or false, got %s', flag, word) end
-    return word == 'true'
+    if word == 'true' or word == 'false' then return word == 'true' end
+    fail(verb, '%s: expected true or false, got %s', flag, word)
   elseif is_type(param, 'any') and tonumber(word) then
     return math.tointeger(tonumber(word)) or tonumber(word)
   end
@@ -70,7 +71,8 @@ function cli.parse(verb, words, spec, extra)
     else
       local name, param = find(verb, spec, extra, flag)
       local following = words[i + 1]
-      if not param or is_type(param, 'bool') and not value and following ~= 'true' and following ~= 'false' then
+      local truth = following == 'true' or following == 'false'
+      if not param or is_type(param, 'bool') and not value and not truth then
         options[name] = true
       else
         if not value then i, value = i + 1, following end
@@ -85,7 +87,8 @@ end
 
 --- Print one JSON object on stdout, where nothing else is then.
 function cli.print_json(value)
-  if not io.stdout:write(require('inc.json').encode(value), '\n') then error('stdout: cannot be written', 0) end
+  local done = io.stdout:write(require('inc.json').encode(value), '\n')
+  if not done then error('stdout: cannot be written', 0) end
 end
 
 --- Print the help of a verb when it is asked for; true if it was.

@@ -1,7 +1,7 @@
 --- doctor: what this machine has for incsh, what is missing, and the command that gets it.
 --
--- Libraries are told by the files that this very process has mapped, so the answer is what runs and not what a
--- package manager believes.
+-- Libraries are told by the files that this very process has mapped, so the answer is what runs and not
+-- what a package manager believes.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
@@ -25,7 +25,8 @@ end
 
 -- -- what there is ------------------------------------------------------------------------------------------
 
-local features = {'sse4_2', 'avx', 'avx2', 'fma', 'f16c', 'avx512f', 'avx512bw', 'avx512vl', 'avx512_bf16', 'amx_bf16'}
+local features = {'sse4_2', 'avx', 'avx2', 'fma', 'f16c', 'avx512f', 'avx512bw', 'avx512vl', 'avx512_bf16',
+  'amx_bf16'}
 
 local function cpu()
   local info = slurp '/proc/cpuinfo'
@@ -33,7 +34,8 @@ local function cpu()
   for _, f in ipairs(features) do
     if flags:find(' ' .. f .. ' ', 1, true) then has[#has + 1] = f end
   end
-  return {name = info:match 'model name%s*:%s*([^\n]*)' or 'unknown', features = has, threads = core.threads()}
+  return {name = info:match 'model name%s*:%s*([^\n]*)' or 'unknown', features = has,
+    threads = core.threads()}
 end
 
 local libraries = {'dnnl', 'jpeg', 'png16', 'jansson', 'lua5.4', 'readline', 'gomp'}
@@ -65,7 +67,8 @@ local function missing(r)
     list[#list + 1] = {what = 'gnuplot, for curves', command = 'apt install gnuplot-nox'}
   end
   if not core.path_kind(inc.root .. 'models/pretrained/inception_v3.safetensors') then
-    list[#list + 1] = {what = 'pretrained weights, to fine-tune from', command = 'git checkout models/pretrained'}
+    list[#list + 1] = {what = 'pretrained weights, to fine-tune from',
+      command = 'git checkout models/pretrained'}
   end
   return require('inc.json').list(list)
 end
@@ -89,8 +92,8 @@ function Result:__tostring()
   return table.concat(lines, '\n')
 end
 
---- What this machine has: processor and its features, libraries and versions, GPUs, terminal, plotter; and what is
--- missing, with the command that gets it.
+--- What this machine has: processor and its features, libraries and versions, GPUs, terminal, plotter; and
+-- what is missing, with the command that gets it.
 -- > doctor{}
 local function doctor(given)
   spec(given)

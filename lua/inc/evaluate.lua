@@ -1,8 +1,8 @@
 --- evaluate: how good is a net (or several) on pictures: each picture exactly once.
 --
 -- The same plan and the same pictures as a run's own validation, so the two agree. Several nets, or several
--- crops, are averaged as probabilities. What is counted is in C (core/run/score.h); here the per-class table and
--- the confusion matrix are added up from one judgement a picture.
+-- crops, are averaged as probabilities. What is counted is in C (core/run/score.h); here the per-class
+-- table and the confusion matrix are added up from one judgement a picture.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
@@ -11,7 +11,8 @@ local source = require 'inc.train.source'
 
 local evaluate = {}
 
-evaluate.spec = args.spec('evaluate', 'what:any...; part:enum(train|val|all)?, crops:int=1, raw:bool=false, ' ..
+evaluate.spec = args.spec('evaluate',
+  'what:any...; part:enum(train|val|all)?, crops:int=1, raw:bool=false, ' ..
   'precision:enum(f32|bf16)?, batch:int?, workers:int=0, errors:string?, data:any?')
 
 -- -- the result ---------------------------------------------------------------------------------------------
@@ -26,7 +27,8 @@ local function class_table(r, lines)
   local pad = function(s) return s .. (' '):rep(width - (utf8.len(s) or #s)) end
   lines[#lines + 1] = ('%s %8s %8s %9s %8s'):format(pad 'class', 'pictures', 'top-1', 'precision', 'recall')
   for _, c in ipairs(r.per_class) do
-    lines[#lines + 1] = ('%s %8d  %s   %s  %s'):format(pad(c.class), c.n, percent(c.top1), percent(c.precision),
+    lines[#lines + 1] = ('%s %8d  %s   %s  %s'):format(pad(c.class), c.n, percent(c.top1),
+      percent(c.precision),
       percent(c.recall))
   end
 end
@@ -134,8 +136,8 @@ local function draw_errors(path, images, scores, classes)
     if scores.called[k] ~= scores.label[k] then wrong[#wrong + 1] = k end
   end
   table.sort(wrong, function(a, b)
-    if scores.confidence[a] ~= scores.confidence[b] then return scores.confidence[a] > scores.confidence[b] end
-    return a < b
+    local ca, cb = scores.confidence[a], scores.confidence[b]
+    return ca > cb or ca == cb and a < b
   end)
   local root, list = images:info().root, {}
   for i = 1, math.min(24, #wrong) do
@@ -149,8 +151,8 @@ local function draw_errors(path, images, scores, classes)
 end
 
 --- Judge a net, a run or a weights file (or several of them: their average) on pictures, each exactly once.
--- @param what nets, runs, folders of runs, or weights files; then the data: a folder, what data.folder gives, or
---   one of its parts. With a run, data may be left out: its held-out part is taken
+-- @param what nets, runs, folders of runs, or weights files; then the data: a folder, what data.folder
+--   gives, or one of its parts. With a run, data may be left out: its held-out part is taken
 -- @param part train, val or all, when the data leaves a choice
 -- @param crops 1, 12 or 144 views of each picture, averaged
 -- @param raw the weights themselves instead of their averages (ema)

@@ -10,7 +10,8 @@ inspect.spec = args.spec('inspect', 'file:string; hash:bool=false, raw:bool=fals
 
 local Result = {__name = 'inc.inspection'}
 
-local order = {'kind', 'file', 'step', 'steps', 'model', 'parameters', 'tensors', 'bytes', 'classes', 'top1', 'hash'}
+local order = {'kind', 'file', 'step', 'steps', 'model', 'parameters', 'tensors', 'bytes', 'classes',
+  'top1', 'hash'}
 
 function Result:__tostring()
   local lines = {}
@@ -23,7 +24,8 @@ function Result:__tostring()
     lines[#lines + 1] = ('  %-44s %-5s %s'):format(t[1], t.dtype, args.show(t.shape))
   end
   for _, p in ipairs(self.pictures or {}) do
-    lines[#lines + 1] = ('%-5s %s  %s%s'):format(p.part, p.class, p.file, p.why and '  (' .. p.why .. ')' or '')
+    lines[#lines + 1] = ('%-5s %s  %s%s'):format(p.part, p.class, p.file,
+      p.why and '  (' .. p.why .. ')' or '')
   end
   return table.concat(lines, '\n')
 end
@@ -63,7 +65,8 @@ end
 
 local function weights_file(path, o)
   local list, metadata = core.load_head(path)
-  local r = {kind = metadata.kind or 'weights', file = path, tensors = #list, parameters = 0, bytes = 0, list = {},
+  local r = {kind = metadata.kind or 'weights', file = path, tensors = #list, parameters = 0, bytes = 0,
+    list = {},
     step = math.tointeger(tonumber(metadata.step)), model = metadata.model, classes = classes_of(metadata),
     top1 = tonumber(metadata['val.top1'])}
   for _, t in ipairs(list) do
@@ -84,7 +87,8 @@ local function pictures(path, classes)
   local info, list = images:info(), {}
   for i = 1, info.n do
     local item = images:item(i)
-    list[i] = {file = info.root .. '/' .. item.path, part = item.part, class = classes[item.label], why = item.why}
+    list[i] = {file = info.root .. '/' .. item.path, part = item.part, class = classes[item.label],
+      why = item.why}
   end
   return list
 end
@@ -99,7 +103,8 @@ local function run_folder(path, o)
   local full = folder.check_run(path, 'inspect')
   local config = folder.read_config(full)
   local best = full .. '/best.safetensors'
-  local r = {kind = 'run', file = path, steps = config.total, step = last_step(full), classes = config.classes,
+  local r = {kind = 'run', file = path, steps = config.total, step = last_step(full),
+    classes = config.classes,
     model = config.net.model}
   if core.path_kind(best) then
     local w = weights_file(best, {})

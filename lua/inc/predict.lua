@@ -1,7 +1,8 @@
 --- predict: what a net calls pictures.
 --
--- Pictures go one at a time through a plan for one picture, so the numbers for a picture are the same alone and
--- among many: a batch would be a little faster, but kernels may add in another order for another batch size.
+-- Pictures go one at a time through a plan for one picture, so the numbers for a picture are the same
+-- alone and among many: a batch would be a little faster, but kernels may add in another order for another
+-- batch size.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
@@ -112,8 +113,8 @@ end
 -- @param top how many classes to name
 -- @param raw the weights themselves instead of their averages (ema)
 -- @param precision f32 when left out
--- @return {pictures = {{file =, top = {{class =, confidence =}, ...}}, ...}, bad = {{file =, why =}, ...}}; it prints
---   as a list. Unreadable pictures are named on stderr
+-- @return {pictures = {{file =, top = {{class =, confidence =}, ...}}, ...}, bad = {{file =, why =},
+--   ...}}; it prints as a list. Unreadable pictures are named on stderr
 -- > predict{net, 'rose.jpg'}
 function predict.predict(given)
   local o = predict.spec(given)

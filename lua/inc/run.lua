@@ -1,8 +1,9 @@
 --- A run: what train and resume return. Status, messages, the log as columns, curves, and waiting.
 --
--- The run itself is a thread in C (core/run) that never enters Lua. What it has to say (validated, saved, a bad
--- picture) waits in a queue until somebody in Lua looks: the prompt when idle, or the loop of run:wait(). Runs
--- that are going are held in a list, so that `train{...}` without a variable is not collected.
+-- The run itself is a thread in C (core/run) that never enters Lua. What it has to say (validated, saved,
+-- a bad picture) waits in a queue until somebody in Lua looks: the prompt when idle, or the loop of
+-- run:wait(). Runs that are going are held in a list, so that `train{...}` without a variable is not
+-- collected.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
@@ -80,8 +81,8 @@ end
 
 local methods = {}
 
---- What the run is doing: state, step, steps, epoch, epochs, loss, smooth_loss, lr, img_s, data_wait (share of
--- the time), eta (seconds), val, best, best_step, saved_step, bad, error.
+--- What the run is doing: state, step, steps, epoch, epochs, loss, smooth_loss, lr, img_s, data_wait
+-- (share of the time), eta (seconds), val, best, best_step, saved_step, bad, error.
 -- > run:status().step
 function methods:status() return core.run_status(self.handle) end
 
@@ -118,8 +119,8 @@ function methods:set(changes)
   return self
 end
 
---- Call f(run, event) when something happened: 'epoch', 'val', 'save', 'best', 'bad' or 'end'. Hooks run at the
--- prompt, or inside run:wait(), never in the run's own thread.
+--- Call f(run, event) when something happened: 'epoch', 'val', 'save', 'best', 'bad' or 'end'. Hooks run
+-- at the prompt, or inside run:wait(), never in the run's own thread.
 -- > run:on('epoch', function(r) print(r) end)
 function methods:on(kind, f)
   local kinds = {'epoch', 'val', 'save', 'best', 'bad', 'end'}

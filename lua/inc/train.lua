@@ -1,9 +1,9 @@
 --- train and resume: from one table to a run that works in the background.
 --
 -- Everything that a run may need is made here, before its thread starts: pictures, net, state, plans, and the
--- learning rate of every step. What can be refused is refused before the run's folder exists. The folder holds
--- all that is needed to make the same things again in another process: that is what resume does, so the two
--- share every line but where the first numbers come from.
+-- learning rate of every step. What can be refused is refused before the run's folder exists. The folder
+-- holds all that is needed to make the same things again in another process: that is what resume does, so
+-- the two share every line but where the first numbers come from.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
@@ -19,7 +19,8 @@ local trainer = {}
 
 local function learning_rates(job)
   local o = job.settings
-  local rates = o.schedule:table(o.optimizer.options.lr, {total_steps = o.total, steps_per_epoch = o.epoch_steps})
+  local rates = o.schedule:table(o.optimizer.options.lr, {total_steps = o.total,
+    steps_per_epoch = o.epoch_steps})
   for _, change in ipairs(job.changes or {}) do
     for step = change.step, o.total do
       if change.name == 'lr' then rates[step] = change.value end
@@ -83,7 +84,8 @@ end
 
 local function launch(job)
   local handle = core.run_start(start_options(job))
-  return Run.new{handle = handle, folder = job.folder, net = job.net, images = job.images, settings = job.settings,
+  return Run.new{handle = handle, folder = job.folder, net = job.net, images = job.images,
+    settings = job.settings,
     optimizer = job.optimizer, average = job.average, first = job.first or 0}
 end
 
@@ -105,13 +107,15 @@ end
 -- @param augment light, inception or none
 -- @param precision bf16, f32, or auto: bf16 where the processor multiplies it
 -- @param label_smoothing, aux, aux_weight, dropout of the net and its loss
+-- @param size side of the square that the net sees, when another than its weights say
 -- @param workers threads that load pictures; never changes a result
 -- @param seed of start values, order, distortions and dropout
 -- @param save_every, val_every steps between checkpoints and validations, an epoch when left out
 -- @param bad skip or stop at pictures that cannot be read
 -- @param plot true shows curves while it runs
--- @return a run: print(run), run:wait(), run:stop(), run:pause(), run:continue(), run:set{}, run:plot{}, run.log
--- > run = train{net, flowers, optimizer = optim.sgd{lr = 0.01, momentum = 0.9}, epochs = 5, out = 'runs/first'}
+-- @return a run: print(run), run:wait(), run:stop(), run:pause(), run:continue(), run:set{}, run:plot{},
+--   run.log
+-- > run = train{net, flowers, optimizer = optim.sgd{lr = 0.01, momentum = 0.9}, epochs = 5}
 function trainer.train(given)
   local o = settings.read(given)
   local out = folder.check_new(o.out)
@@ -125,12 +129,15 @@ end
 
 -- -- resume -------------------------------------------------------------------------------------------------
 
-trainer.resume_spec = args.spec('resume', 'run:string; steps:int?, epochs:number?, net:module?, workers:int?, ' ..
+trainer.resume_spec = args.spec('resume',
+  'run:string; steps:int?, epochs:number?, net:module?, workers:int?, ' ..
   'accept_changes:bool=false, plot:bool?')
 
 local function more_steps(o, given)
   if not (given.steps or given.epochs) then return end
-  if given.steps and given.epochs then args.fail 'resume: steps and epochs: expected one of them, got both' end
+  if given.steps and given.epochs then
+    args.fail 'resume: steps and epochs: expected one of them, got both'
+  end
   o.steps, o.epochs = given.steps, given.epochs
 end
 
@@ -143,10 +150,11 @@ local function same_pictures(job, config, accept)
   if #changes == 0 then return now end
   local names = {}
   for i = 1, math.min(5, #changes) do names[i] = changes[i].kind .. ' ' .. changes[i].path end
-  local text = ('%d picture%s differ from the run\'s list: %s%s'):format(#changes, #changes == 1 and '' or 's',
-    table.concat(names, ', '), #changes > 5 and ', ...' or '')
+  local text = ('pictures are not as they were: %s%s (%d in all)'):format(table.concat(names, ', '),
+    #changes > 5 and ', ...' or '', #changes)
   if not accept then
-    args.fail('resume: %s: %s; accept_changes goes on all the same, but no longer to the bit', config.data.path,
+    args.fail('resume: %s: %s; accept_changes goes on all the same, but no longer to the bit',
+      config.data.path,
       text)
   end
   inc.note('%s', text)

@@ -20,9 +20,9 @@ enum { EPOCH = 7, N = 4 };
 typedef struct toy {
   inc_tensor *w, *m, *lr, *rng;
   float next_w[N], next_m[N], loss;
-  int64_t at;       /* number of the next batch */
-  int64_t nan_at;   /* the batch that makes the loss NaN, or -1 */
-  int slow;         /* microseconds a step */
+  int64_t at;     /* number of the next batch */
+  int64_t nan_at; /* the batch that makes the loss NaN, or -1 */
+  int slow;       /* microseconds a step */
   int freed;
 } toy;
 
@@ -33,9 +33,7 @@ static int toy_next(void *self, inc_batch *b) {
   return INC_OK;
 }
 
-static void toy_release(void *self, const inc_batch *b) {
-  (void)self, (void)b;
-}
+static void toy_release(void *self, const inc_batch *b) { (void)self, (void)b; }
 
 static int toy_compute(void *self, const inc_batch *b) {
   toy *t = self;
@@ -78,9 +76,7 @@ static int toy_validate(void *self, inc_run_val *out) {
   return INC_OK;
 }
 
-static void toy_free(void *self) {
-  ((toy *)self)->freed = 1;
-}
+static void toy_free(void *self) { ((toy *)self)->freed = 1; }
 
 static inc_tensor *make(int dtype, int ndim, int64_t n) {
   inc_tensor *t = NULL;
@@ -90,7 +86,10 @@ static inc_tensor *make(int dtype, int ndim, int64_t n) {
 }
 
 static toy toy_new(void) {
-  return (toy){.w = make(INC_F32, 1, N), .m = make(INC_F32, 1, N), .lr = make(INC_F32, 0, 1), .rng = make(INC_I64, 1, 2),
+  return (toy){.w = make(INC_F32, 1, N),
+               .m = make(INC_F32, 1, N),
+               .lr = make(INC_F32, 0, 1),
+               .rng = make(INC_I64, 1, 2),
                .nan_at = -1};
 }
 
@@ -130,10 +129,27 @@ static int start(toy *t, const char *dir, int64_t steps, extra x, inc_run **out)
   const char *output = "loss";
   inc_run_opts o = {.parts = {t, toy_next, toy_release, toy_compute, toy_peek, toy_commit, toy_find_nan,
                               x.no_val ? NULL : toy_validate, NULL, toy_free},
-                    .folder = dir, .steps = steps, .epoch_steps = EPOCH, .batch = 2, .save_every = x.save_every,
-                    .val_every = x.val_every, .n_outputs = 1, .output = &output, .n_numbers = 1, .rng = t->rng,
-                    .seed = 5, .state = state, .n_state = 2, .export_ = best, .n_export = 1, .meta = meta,
-                    .n_meta = 1, .export_meta = best_meta, .n_export_meta = 1, .best = -1, .best_step = -1};
+                    .folder = dir,
+                    .steps = steps,
+                    .epoch_steps = EPOCH,
+                    .batch = 2,
+                    .save_every = x.save_every,
+                    .val_every = x.val_every,
+                    .n_outputs = 1,
+                    .output = &output,
+                    .n_numbers = 1,
+                    .rng = t->rng,
+                    .seed = 5,
+                    .state = state,
+                    .n_state = 2,
+                    .export_ = best,
+                    .n_export = 1,
+                    .meta = meta,
+                    .n_meta = 1,
+                    .export_meta = best_meta,
+                    .n_export_meta = 1,
+                    .best = -1,
+                    .best_step = -1};
   char path[INC_PATH];
   INC_TRY(inc_folder_lock(dir, &o.lock));
   INC_TRY(inc_folder_sweep(dir));
@@ -297,7 +313,8 @@ TEST(nan_stops_and_keeps_the_last_good_state) {
   CHECK_EQ(run_all(&t, dir, 40, (extra){.save_every = 10, .val_every = 10}, &s), INC_OK);
   CHECK_EQ(s.state, INC_RUN_FAILED);
   CHECK_EQ(s.error.code, INC_ENAN);
-  CHECK_STR(s.error.text, "loss is not a number at step 13; the first layer that was not finite is layer 3; the step was not taken");
+  CHECK_STR(s.error.text, "loss is not a number at step 13; the first layer that was not finite is layer 3; "
+                          "the step was not taken");
   CHECK(exists(dir, "checkpoints/step-12.safetensors") && exists(dir, "checkpoints/step-10.safetensors"));
   toy_drop(&t);
 }

@@ -7,10 +7,10 @@
 #include "run/sha256.h"
 #include "run/text.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <signal.h>
 #include <unistd.h>
 
 static const char *file(void) {
@@ -112,14 +112,19 @@ static const struct unsound {
     {" {}", 0, 0, "its head does not begin with {"},
     {"{} x", 0, 0, "end of file expected near 'x'"},
     {"{}", 0, 1, "bytes behind the last tensor"},
-    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 0, 1, "a: it reaches beyond the end of the file"},
-    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", 0, 3, "a: there is a hole in front of it"},
+    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 0, 1,
+     "a: it reaches beyond the end of the file"},
+    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", 0, 3,
+     "a: there is a hole in front of it"},
     {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-     "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", 0, 3, "b: it overlaps another tensor"},
+     "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}",
+     0, 3, "b: it overlaps another tensor"},
     {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-     "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 0, 2, "b: it overlaps another tensor"},
+     "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}",
+     0, 2, "b: it overlaps another tensor"},
     {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-     "\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,4]}}", 0, 4, "a name occurs twice"},
+     "\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,4]}}",
+     0, 4, "a name occurs twice"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 0, 4,
      "a: its data_offsets do not fit its shape and dtype"},
     {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0, 0,
@@ -132,11 +137,13 @@ static const struct unsound {
      "a: expected whole numbers from 0 in its shape"},
     {"{\"a\":{\"dtype\":\"U8\",\"shape\":[-1],\"data_offsets\":[0,2]}}", 0, 2,
      "a: expected whole numbers from 0 in its shape"},
-    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,0]}}", 0, 2, "a: its data_offsets run backwards"},
+    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,0]}}", 0, 2,
+     "a: its data_offsets run backwards"},
     {"{\"a\":{\"dtype\":\"U9\",\"shape\":[2],\"data_offsets\":[0,2]}}", 0, 2, "a: unknown dtype"},
     {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 0, 1,
      "a: its data_offsets do not fit its shape and dtype"},
-    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2]}}", 0, 2, "a: expected dtype, shape and data_offsets, and nothing else"},
+    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2]}}", 0, 2,
+     "a: expected dtype, shape and data_offsets, and nothing else"},
     {"{\"a\":[]}", 0, 0, "a: expected dtype, shape and data_offsets, and nothing else"},
     {"{\"__metadata__\":{\"a\":1}}", 0, 0, "__metadata__: expected strings only"},
 };
@@ -150,7 +157,8 @@ TEST(unsound_files_are_refused) {
     CHECK_STR(inc_error_last()->text, want);
   }
   CHECK_EQ(open_bytes("abc", 3), INC_EFORMAT);
-  CHECK_EQ(open_head("{\"\xff\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, 0), INC_EFORMAT);
+  CHECK_EQ(open_head("{\"\xff\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, 0),
+           INC_EFORMAT);
   CHECK_EQ(open_head("[1]", 0, 0), INC_EFORMAT);
   CHECK_EQ(inc_safetensors_open("/tmp", &(inc_safetensors *){0}), INC_EIO);
   CHECK_EQ(inc_safetensors_open("/nowhere/x", &(inc_safetensors *){0}), INC_EIO);
@@ -161,7 +169,9 @@ TEST(sound_oddities_are_read) {
   CHECK_EQ(open_head("{}      ", 0, 0), INC_OK);
   CHECK_EQ(open_head("{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 0, 4), INC_OK);
   CHECK_EQ(open_head("{\"a\":{\"dtype\":\"F32\",\"shape\":[0,5],\"data_offsets\":[0,0]}}", 0, 0), INC_OK);
-  CHECK_EQ(open_head("{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[1,1,1,1,1,1,1,2],\"data_offsets\":[0,2]}}", 0, 2), INC_OK);
+  CHECK_EQ(
+      open_head("{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[1,1,1,1,1,1,1,2],\"data_offsets\":[0,2]}}", 0, 2),
+      INC_OK);
   inc_safetensors *st;
   inc_tensor *t;
   CHECK_EQ(inc_safetensors_open(file(), &st), INC_OK);

@@ -28,7 +28,8 @@ test('go further: N, then 2N', function()
   tiny.run(tiny.net(), pictures, dir .. '/whole', o)
   o.steps = 10
   tiny.run(tiny.net(), pictures, dir .. '/parts', o)
-  check.raises(function() resume{dir .. '/parts', net = tiny.net()} end, '~its 10 steps are made; give more steps')
+  check.raises(function() resume{dir .. '/parts', net = tiny.net()} end,
+    '~its 10 steps are made; give more steps')
   resume{dir .. '/parts', net = tiny.net(), steps = 20}:wait{quiet = true}
   check.equal(tiny.state(dir .. '/parts'), (tiny.state(dir .. '/whole')))
 end)
@@ -61,7 +62,8 @@ test('pictures that changed are named and refused', function()
   tiny.run(tiny.net(), pictures, dir .. '/a', {steps = 8})
   local victim = inc.core.list_folder(pictures .. '/class1')[1]
   os.remove(pictures .. '/class1/' .. victim)
-  local text = check.raises(function() resume{dir .. '/a', net = tiny.net(), steps = 12} end, "~1 picture differ")
+  local text = check.raises(function() resume{dir .. '/a', net = tiny.net(), steps = 12} end,
+    "~pictures are not as they were")
   check.contains(text, 'missing class1/' .. victim)
   local run = resume{dir .. '/a', net = tiny.net(), steps = 12, accept_changes = true}:wait{quiet = true}
   check.equal(run:status().step, 12)
@@ -90,7 +92,8 @@ test.slow('kill -9 at random instants', function()
   local go = ('%s %s/go.lua'):format(incsh, dir)
   check.equal(sh(('%s %s/whole 1'):format(go, dir)).status, 0)
   for round = 1, 8 do
-    sh(('%s %s/parts %d & p=$!; sleep 0.%02d; kill -9 $p; wait $p'):format(go, dir, round % 2 * 3 + 1, 8 + round * 5))
+    sh(('%s %s/parts %d & p=$!; sleep 0.%02d; kill -9 $p; wait $p'):format(go, dir, round % 2 * 3 + 1,
+      8 + round * 5))
   end
   local r = sh(('%s %s/parts 4'):format(go, dir))
   check.equal(r.status, r.err:find 'steps are made' and 1 or 0, r.err)

@@ -1,4 +1,5 @@
--- train as a function: what a run writes, says and refuses. The thread itself is tested in tests/c/test_run.c.
+-- train as a function: what a run writes, says and refuses. The thread itself is tested in
+-- tests/c/test_run.c.
 local tiny = require 'tiny'
 
 test('a run learns and writes its folder', function()
@@ -9,7 +10,8 @@ test('a run learns and writes its folder', function()
   check.equal(s.step, 60)
   check.ok(s.best > 0.9, 'top-1 ' .. tostring(s.best))
   local names = table.concat(inc.core.list_folder(out), ' ')
-  for _, name in ipairs{'best.safetensors', 'checkpoints', 'classes.txt', 'config.json', 'log.jsonl', 'pictures.txt'} do
+  for _, name in ipairs{'best.safetensors', 'checkpoints', 'classes.txt', 'config.json', 'log.jsonl',
+    'pictures.txt'} do
     check.contains(names, name)
   end
   check.equal(read_file(out .. '/classes.txt'), 'class1\nclass2\nclass3\n')
@@ -65,7 +67,8 @@ end)
 
 test('messages: pause, set, save, stop', function()
   local pictures, out = make_pictures(3, 14, 48), tmp() .. '/run'
-  local run = train(tiny.options(tiny.net(), pictures, out, {steps = 100000, save_every = 100000, val_every = 100000}))
+  local run = train(tiny.options(tiny.net(), pictures, out, {steps = 100000, save_every = 100000,
+    val_every = 100000}))
   run:pause()
   while run:status().state ~= 'paused' do inc.core.run_wait(run.handle, 0.01) end
   local step = run:status().step
@@ -110,7 +113,8 @@ test('frozen layers stay as they are, statistics too', function()
     local same = pcall(check.equal, e[2]:tolist(), before[e[1]])
     check.equal(same, frozen, e[1])
   end
-  check.raises(function() tiny.run(tiny.net(), pictures, out .. 2, {freeze = '^fc'}) end, '~freeze: %^fc: fits no parameter')
+  check.raises(function() tiny.run(tiny.net(), pictures, out .. 2, {freeze = '^fc'}) end,
+    '~freeze: %^fc: fits no parameter')
 end)
 
 test('a loss that is not finite stops the run and names a layer', function()
@@ -120,7 +124,8 @@ test('a loss that is not finite stops the run and names a layer', function()
   local why = check.raises(function() run:wait{quiet = true} end, '~.')
   check.ok(why:find 'not finite' or why:find 'not a number' or why:find 'infinite', why)
   check.equal(run:status().code, 'ENAN')
-  local again = pcall(inc.core.load, ('%s/checkpoints/step-%d.safetensors'):format(out, inc.core.run_checkpoints(out)[1] or -1))
+  local again = pcall(inc.core.load, ('%s/checkpoints/step-%d.safetensors'):format(out,
+    inc.core.run_checkpoints(out)[1] or -1))
   check.ok(again or #inc.core.run_checkpoints(out) == 0)
 end)
 
@@ -162,7 +167,8 @@ test('a run is never overwritten, and trained once at a time', function()
   run:stop():wait{quiet = true}
   local file = tmp() .. '/file'
   write_file(file, 'x')
-  check.raises(function() tiny.run(tiny.net(), pictures, file) end, ('train: out: %s is a file, expected a new folder'):format(file))
+  check.raises(function() tiny.run(tiny.net(), pictures, file) end,
+    ('train: out: %s is a file, expected a new folder'):format(file))
 end)
 
 test('a bad picture is left out and counted, or stops the run', function()
@@ -171,7 +177,8 @@ test('a bad picture is left out and counted, or stops the run', function()
   local run = tiny.run(tiny.net(), pictures, dir .. '/a')
   check.equal(run:status().state, 'finished')
   check.equal(inspect{dir .. '/a', pictures = true}.pictures[1].part ~= nil, true)
-  check.raises(function() tiny.run(tiny.net(), pictures, dir .. '/b', {bad = 'stop'}) end, '~text.jpg: not a JPEG or PNG')
+  check.raises(function() tiny.run(tiny.net(), pictures, dir .. '/b', {bad = 'stop'}) end,
+    '~text.jpg: not a JPEG or PNG')
   local r = evaluate{run, part = 'all'}
   check.equal(r.bad[1].why, 'not a JPEG or PNG')
 end)

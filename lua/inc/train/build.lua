@@ -15,18 +15,11 @@ function build.images_of(data, who)
   args.fail('%s: data: expected a folder or what data.folder gives, got %s', who, args.show(data))
 end
 
---- Scan a folder, telling what is odd about it.
+--- Scan a folder; what is odd about it is told on stderr.
 -- @param options val, seed, classes
 function build.scan(path, options)
-  local images = core.images_scan(core.path_full(path), options)
-  for _, warning in ipairs(images:warnings()) do inc.note('%s', warning) end
-  local bad = images:indices 'bad'
-  for _, i in ipairs(bad) do
-    local item = images:item(i)
-    inc.note('%s: %s', item.path, item.why)
-  end
-  if #bad > 0 then inc.note('%d bad picture%s left out', #bad, #bad == 1 and ' is' or 's are') end
-  return images
+  return inc.data.folder{core.path_full(path), val = options.val, seed = options.seed,
+    classes = options.classes}.images
 end
 
 --- The pictures of a run; `data` is a path or a data object.
@@ -35,7 +28,8 @@ function build.data(o)
     or build.images_of(o.data, 'train')
   local info = images:info()
   if #images:classes() < 2 then
-    args.fail('train: %s: expected at least two classes, got %s', info.root, table.concat(images:classes(), ', '))
+    args.fail('train: %s: expected at least two classes, got %s', info.root, table.concat(images:classes(),
+      ', '))
   end
   if o.bad == 'stop' and info.bad > 0 then
     local item = images:item(images:indices('bad')[1])
@@ -49,7 +43,7 @@ end
 local function new_net(o, classes)
   local make = require('inc.models')[o.model]
   return make{classes = classes, aux = o.aux or (o.aux == nil and not o.weights), weights = o.weights,
-    dropout = o.dropout}
+    dropout = o.dropout, size = o.size}
 end
 
 --- The net of a run: the user's, or a model made for these classes.
@@ -184,7 +178,8 @@ function build.check_memory(plan, batch)
   local wanted = m.arena + m.workspace + m.kept
   if not free or wanted <= free then return end
   local fits = math.floor(batch * 0.9 * free / wanted)
-  args.fail('train: out of memory: batch %d wants %.1f GB, %.1f GB are free; %s', batch, wanted / 1e9, free / 1e9,
+  args.fail('train: out of memory: batch %d wants %.1f GB, %.1f GB are free; %s', batch, wanted / 1e9,
+    free / 1e9,
     fits >= 1 and ('batch %d would fit'):format(fits) or 'no batch would fit')
 end
 

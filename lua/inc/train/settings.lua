@@ -1,8 +1,8 @@
 --- What a run is: options of train, checked and completed, and their plain form for config.json.
 --
 -- Settings come from four places, each over the one before: a recipe, the optimizer's own defaults, what the
--- user gave, and (on resume) the run's config.json, which holds everything that decides the result. Numbers of
--- steps are settled once the data is known.
+-- user gave, and (on resume) the run's config.json, which holds everything that decides the result.
+-- Numbers of steps are settled once the data is known.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
@@ -18,7 +18,8 @@ settings.spec = args.spec('train', 'net:any?, data:any?; out:string?, weights:st
   'optimizer:any?, lr:number?, momentum:number?, weight_decay:number?, clip_norm:number?, schedule:any?, ' ..
   'freeze:any?, augment:enum(inception|light|none)?, precision:enum(auto|f32|bf16)=auto, ' ..
   'devices:string=cpu, sync_bn:bool=false, ema:any?, label_smoothing:number?, aux:bool?, ' ..
-  'aux_weight:number?, dropout:number?, workers:int=0, seed:int=1, save_every:int?, val_every:int?, ' ..
+  'aux_weight:number?, dropout:number?, size:int?, workers:int=0, seed:int=1, save_every:int?, ' ..
+  'val_every:int?, ' ..
   'bad:enum(skip|stop)=skip, plot:bool=false, plan:bool=true')
 
 -- -- pieces -------------------------------------------------------------------------------------------------
@@ -49,7 +50,8 @@ local function check_optimizer(o, usual)
 end
 
 local usual_schedules = {
-  constant = {}, cosine = {warmup = 0.05}, exponential = {0.94, every = '2 epochs'}, step = {0.1, every = 0.33},
+  constant = {}, cosine = {warmup = 0.05}, exponential = {0.94, every = '2 epochs'}, step = {0.1,
+    every = 0.33},
 }
 
 local function check_schedule(given)
@@ -86,14 +88,16 @@ end
 
 local function positive(o, ...)
   for _, name in ipairs{...} do
-    if o[name] and not (o[name] > 0) then
+    if o[name] and (o[name] <= 0 or o[name] ~= o[name]) then
       args.fail('train: %s: expected more than 0, got %s', name, args.show(o[name]))
     end
   end
 end
 
 local function not_built(o)
-  if o.devices ~= 'cpu' then args.fail('train: devices = %s: not built yet (there is cpu)', args.show(o.devices)) end
+  if o.devices ~= 'cpu' then
+    args.fail('train: devices = %s: not built yet (there is cpu)', args.show(o.devices))
+  end
   if o.sync_bn then args.fail 'train: sync_bn: not built yet (there is one device)' end
   if not o.plan then args.fail 'train: plan = false: not built yet (write a loop with data batches)' end
 end
@@ -108,16 +112,21 @@ end
 
 -- -- all of it ----------------------------------------------------------------------------------------------
 
---- Check what the user gave and complete it.
--- @param given the table of train{...}
--- @return a table with net, data, out, optimizer, schedule, ema, ... and steps or epochs
-function settings.read(given)
+-- train{data} and train{net, data}: one value alone is data unless it is a net.
+local function name_positional(given)
   if type(given) == 'string' then given = {given} end
   if type(given) ~= 'table' then args.fail('train: expected one table, got %s', type(given)) end
   local copy = {}
   for key, value in pairs(given) do copy[key] = value end
   if copy[2] == nil and not args.is_module(copy[1]) then copy[1], copy.data = nil, copy.data or copy[1] end
-  local o = settings.spec(copy)
+  return copy
+end
+
+--- Check what the user gave and complete it.
+-- @param given the table of train{...}
+-- @return a table with net, data, out, optimizer, schedule, ema, ... and steps or epochs
+function settings.read(given)
+  local o = settings.spec(name_positional(given))
   if o.net and not args.is_module(o.net) then
     args.fail('train: net: expected a net, got %s', args.show(o.net))
   end
@@ -126,7 +135,7 @@ function settings.read(given)
   local usual = from_recipe(o, o.weights ~= nil or o.net ~= nil)
   o.optimizer, o.schedule, o.ema = check_optimizer(o, usual), check_schedule(o.schedule), check_ema(o.ema)
   o.freeze, o.classes = check_freeze(o.freeze), check_classes(o.classes)
-  positive(o, 'steps', 'epochs', 'batch', 'save_every', 'val_every')
+  positive(o, 'steps', 'epochs', 'batch', 'size', 'save_every', 'val_every')
   if o.steps and o.epochs then args.fail 'train: steps and epochs: expected one of them, got both' end
   if o.precision == 'auto' then o.precision = settings.has_bf16() and 'bf16' or 'f32' end
   return o
@@ -135,13 +144,14 @@ end
 -- Fields that are plain values already.
 local plain = {
   'model', 'weights', 'steps', 'epochs', 'batch', 'augment', 'precision', 'devices', 'label_smoothing', 'aux',
-  'aux_weight', 'dropout', 'workers', 'seed', 'save_every', 'val_every', 'bad', 'plot',
+  'aux_weight', 'dropout', 'size', 'workers', 'seed', 'save_every', 'val_every', 'bad', 'plot',
 }
 
 --- The plain form for config.json.
 function settings.to_table(o)
   local out = {
-    optimizer = o.optimizer:to_table(), schedule = o.schedule:to_table(), freeze = require('inc.json').list(o.freeze),
+    optimizer = o.optimizer:to_table(), schedule = o.schedule:to_table(),
+      freeze = require('inc.json').list(o.freeze),
     ema = o.ema and o.ema:to_table() or nil,
   }
   for _, name in ipairs(plain) do out[name] = o[name] end
@@ -159,7 +169,8 @@ end
 --- Steps of an epoch and of the run, for this many training pictures.
 function settings.settle_steps(o, pictures)
   if o.batch > pictures then
-    args.fail('train: batch: expected at most the %d pictures of the training part, got %d', pictures, o.batch)
+    args.fail('train: batch: expected at most the %d pictures of the training part, got %d', pictures,
+      o.batch)
   end
   o.epoch_steps = pictures // o.batch
   o.total = o.steps or math.max(1, math.floor(o.epochs * o.epoch_steps + 0.5))

@@ -1,5 +1,5 @@
---- Where a verb gets its net and its pictures from: a net, a run, a run's folder or a weights file; and a folder,
--- what data.folder gives, one of its parts, or the pictures that a run held out.
+--- Where a verb gets its net and its pictures from: a net, a run, a run's folder or a weights file; and a
+-- folder, what data.folder gives, one of its parts, or the pictures that a run held out.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
@@ -17,7 +17,8 @@ end
 
 local function is_run_folder(path) return core.path_kind(path .. '/config.json') == 'file' end
 
---- The file of a run that holds the weights to use: best.safetensors, or the checkpoint of that step for raw ones.
+--- The file of a run that holds the weights to use: best.safetensors, or the checkpoint of that step for
+-- raw ones.
 function source.weights_of_run(path, who, raw)
   local best = path .. '/best.safetensors'
   if not raw then
@@ -52,7 +53,8 @@ local function from_path(path, who, raw)
   if core.path_kind(path) == 'file' then return {net = from_file(path, who), name = path} end
   local full = folder.check_run(path, who)
   local config = folder.read_config(full)
-  return {net = from_file(source.weights_of_run(full, who, raw), who), name = path, config = config, folder = full,
+  return {net = from_file(source.weights_of_run(full, who, raw), who), name = path, config = config,
+    folder = full,
     batch = config.settings.batch, precision = config.settings.precision}
 end
 
