@@ -14,6 +14,10 @@ typedef struct roles { /* where x, w and y of the forward convolution are among 
   const inc_attr *attr; /* stride, padding, dilation, groups */
 } roles;
 
+/* Transformed tiles take several times the memory of the pictures: the batch is taken in parts (measured:
+** parts of 8 pictures are as fast as 32). */
+enum { WINOGRAD_MEMORY = 256 << 20 };
+
 static bool describe(const roles *r, bool winograd, bool relu, dnn_conv_desc *d) {
   if (r->x->ndim != 4 || r->y->ndim != 4 || !cpu_float_dtype(r->x->dtype) || r->x->dtype != r->y->dtype)
     return false;
@@ -27,6 +31,7 @@ static bool describe(const roles *r, bool winograd, bool relu, dnn_conv_desc *d)
   cpu_pair(&r->attr[2], d->geometry.dilation);
   d->groups = r->attr[3].i[0];
   d->geometry.winograd = winograd;
+  d->most_workspace = winograd ? WINOGRAD_MEMORY : 0;
   return true;
 }
 

@@ -44,6 +44,7 @@ typedef struct dnn_conv_desc {
   inc_spec x, w, y; /* [N, C, H, W], [Cout, Cin / groups, KH, KW], [N, Cout, OH, OW]; gradients in theirs */
   inc_spec bias;    /* dtype INC_NONE when there is none */
   bool relu;
+  size_t most_workspace; /* if > 0: the batch in equal parts (of 8 or more) until they fit this */
 } dnn_conv_desc;
 
 typedef struct dnn_conv {
@@ -51,7 +52,10 @@ typedef struct dnn_conv {
   dnn_prim main;
   dnn_side x, w, y;
   bool bias, reference;
-  size_t workspace; /* copies of the operands, then at `scratch` what the primitives ask for */
+  int64_t parts;         /* runs of the primitive, each on an equal part of the batch */
+  size_t x_step, y_step; /* bytes from part to part */
+  size_t sum;            /* weight gradient in parts: the place in the workspace of the one to be added */
+  size_t workspace;      /* copies of the operands, then at `scratch` what the primitives ask for */
   size_t scratch;
   void *kept; /* packed weights that outlive a run, or NULL (dnn_conv_keep) */
   const char *impl;

@@ -5,6 +5,7 @@
 ** versions), the primitive chooses as well.  Weights are always the primitive's choice. */
 #include "base/mem.h"
 #include "cpu/dnn.h"
+#include "kernels/cpu/kernels.h"
 #include <string.h>
 
 /* Channels lie next to each other: channels-last, or a slice of it. */
@@ -114,19 +115,47 @@ static int connect_all(dnn_conv *c, const dnn_conv_desc *d) {
   return INC_OK;
 }
 
-int dnn_conv_init(dnn_conv *c, const dnn_conv_desc *d) {
+/* One part of a batch of `parts` equal ones. */
+static int init_part(dnn_conv *c, const dnn_conv_desc *whole, int64_t parts) {
+  dnn_conv_desc d = *whole;
+  d.x.shape[0] /= parts;
+  d.y.shape[0] /= parts;
   memset(c, 0, sizeof *c);
-  c->dir = d->dir;
-  c->bias = d->bias.dtype != INC_NONE;
+  c->dir = d.dir;
+  c->bias = d.bias.dtype != INC_NONE;
+  c->parts = parts;
+  c->x_step = (size_t)(d.x.shape[0] * d.x.strides[0]) * inc_dtype_size(d.x.dtype);
+  c->y_step = (size_t)(d.y.shape[0] * d.y.strides[0]) * inc_dtype_size(d.y.dtype);
   dnnl_primitive_desc_t pd = NULL;
-  INC_TRY(choose(d, &pd));
+  INC_TRY(choose(&d, &pd));
   c->impl = dnn_pd_impl(pd);
   c->reference = is_reference(pd);
-  int args[] = {args_of[d->dir][0], args_of[d->dir][1], args_of[d->dir][2], DNNL_ARG_BIAS};
+  int args[] = {args_of[d.dir][0], args_of[d.dir][1], args_of[d.dir][2], DNNL_ARG_BIAS};
   dnn_prim_describe(&c->main, pd, c->bias ? 4 : 3, args);
-  int code = connect_all(c, d);
+  int code = connect_all(c, &d);
   if (code) dnn_conv_free(c);
   return code;
+}
+
+static size_t weight_bytes(const dnn_conv *c) {
+  return dnnl_memory_desc_get_size(dnn_pd_md(c->main.pd, args_of[c->dir][1]));
+}
+
+int dnn_conv_init(dnn_conv *c, const dnn_conv_desc *d) {
+  enum { SMALLEST = 8 };
+  int64_t n = d->x.shape[0];
+  INC_TRY(init_part(c, d, 1));
+  for (int64_t parts = 2; d->most_workspace && n / parts >= SMALLEST; parts++) {
+    if (c->workspace <= d->most_workspace) break;
+    if (n % parts) continue;
+    dnn_conv_free(c);
+    INC_TRY(init_part(c, d, parts));
+  }
+  if (c->dir == DNN_BACKWARD_WEIGHT && c->parts > 1) {
+    c->sum = c->workspace;
+    c->workspace += dnn_align(weight_bytes(c));
+  }
+  return INC_OK;
 }
 
 int dnn_conv_build(dnn_conv *c) {
@@ -147,19 +176,37 @@ static int bring(dnn_side *s, void *user, void *copy, void *scratch, bool outwar
   return dnn_prim_run(&s->reorder, at, scratch);
 }
 
-int dnn_conv_run(dnn_conv *c, void *x, void *w, void *y, void *bias, void *workspace, bool packed) {
-  dnn_side *side[] = {&c->x, &c->w, &c->y};
-  void *user[] = {x, w, y}, *at[4] = {NULL, NULL, NULL, bias};
-  int out = c->dir == DNN_FORWARD ? 2 : c->dir == DNN_BACKWARD_DATA ? 0 : 1;
-  void *scratch = (char *)workspace + c->scratch;
-  for (int i = 0; i < 3; i++) {
-    at[i] = !side[i]->differs ? user[i] : i == 1 && c->kept ? c->kept : (char *)workspace + side[i]->offset;
-    if (!side[i]->differs || i == out || (i == 1 && c->kept && packed)) continue;
-    INC_TRY(bring(side[i], user[i], at[i], scratch, false));
-  }
+/* x and y of one part: their own memory, or a copy in the workspace that `bring` fills or empties. */
+static int run_part(dnn_conv *c, char *x, void *w, char *y, void *bias, char *ws) {
+  void *scratch = ws + c->scratch, *at[] = {x, w, y, bias};
+  bool x_out = c->dir == DNN_BACKWARD_DATA, y_out = c->dir == DNN_FORWARD;
+  if (c->x.differs) at[0] = ws + c->x.offset;
+  if (c->y.differs) at[2] = ws + c->y.offset;
+  if (c->x.differs && !x_out) INC_TRY(bring(&c->x, x, at[0], scratch, false));
+  if (c->y.differs && !y_out) INC_TRY(bring(&c->y, y, at[2], scratch, false));
   INC_TRY(dnn_prim_run(&c->main, at, scratch));
-  if (!side[out]->differs) return INC_OK;
-  return bring(side[out], user[out], at[out], scratch, true);
+  if (c->x.differs && x_out) INC_TRY(bring(&c->x, x, at[0], scratch, true));
+  if (c->y.differs && y_out) INC_TRY(bring(&c->y, y, at[2], scratch, true));
+  return INC_OK;
+}
+
+static int run_parts(dnn_conv *c, char *x, void *w, char *y, void *bias, char *ws) {
+  size_t count = c->sum ? weight_bytes(c) / sizeof(float) : 0;
+  for (int64_t i = 0; i < c->parts; i++) {
+    void *to = i && c->sum ? ws + c->sum : w;
+    INC_TRY(run_part(c, x + (size_t)i * c->x_step, to, y + (size_t)i * c->y_step, bias, ws));
+    if (to != w) inc_kernels_get()->binary(K_ADD, INC_F32, (int64_t)count, w, w, 1, to, 1);
+  }
+  return INC_OK;
+}
+
+int dnn_conv_run(dnn_conv *c, void *x, void *w, void *y, void *bias, void *workspace, bool packed) {
+  char *ws = workspace;
+  bool out = c->dir == DNN_BACKWARD_WEIGHT;
+  void *weight = !c->w.differs ? w : c->kept ? c->kept : ws + c->w.offset;
+  if (c->w.differs && !out && !(c->kept && packed)) INC_TRY(bring(&c->w, w, weight, ws + c->scratch, false));
+  INC_TRY(run_parts(c, x, weight, y, bias, ws));
+  return c->w.differs && out ? bring(&c->w, w, weight, ws + c->scratch, true) : INC_OK;
 }
 
 void dnn_conv_free(dnn_conv *c) {

@@ -2,7 +2,7 @@
 ** The formulas are PyTorch's, with TensorFlow's RMSProp as a variant (epsilon inside the root, the learning
 ** rate inside the momentum).  gscale multiplies the gradient, so clipping and loss
 ** scaling cost nothing extra.
- */
+*/
 
 AI vf grad_in(const float *g, const float *p, int64_t i, int n, float gscale, float decay) {
   return ldf(g + i, n) * gscale + ldf(p + i, n) * decay;

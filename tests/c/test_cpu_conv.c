@@ -99,8 +99,10 @@ static double worst(const inc_spec *s, const void *p, const double *want) {
   return bad / top;
 }
 
+static size_t most_workspace; /* of the convolutions to come */
+
 static void one(const problem *p, dnn_dir dir, int dtype, int wtype, char lx, char ly, double tol) {
-  dnn_conv_desc d = {.dir = dir, .geometry = p->g, .groups = p->groups};
+  dnn_conv_desc d = {.dir = dir, .geometry = p->g, .groups = p->groups, .most_workspace = most_workspace};
   d.x = spec4(dtype, p->n, p->ci, p->h, p->w, lx);
   d.y = spec4(dtype, p->n, p->co, p->oh, p->ow, ly);
   d.w = spec4(dir == DNN_BACKWARD_WEIGHT ? INC_F32 : wtype, p->co, p->ci / p->groups, p->kh, p->kw, 'c');
@@ -178,6 +180,14 @@ TEST(winograd) {
   for (int dir = DNN_FORWARD; dir <= DNN_BACKWARD_WEIGHT; dir++)
     one(&p, (dnn_dir)dir, INC_F32, INC_F32, 'l', 'l', 1e-4);
   drop(&p);
+}
+
+TEST(a_batch_in_parts) {
+  dnn_conv_geometry g = plain;
+  most_workspace = 1;
+  all(make(24, 16, 6, 7, 16, 3, 3, 1, g), false);
+  all(make(17, 16, 5, 5, 16, 1, 1, 1, g), false);
+  most_workspace = 0;
 }
 
 TEST(bias_relu_and_kept_weights) {
