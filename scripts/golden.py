@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """golden.py -- makes tests/golden/*: what PyTorch says, in f64, for ops, optimizers and the whole net.
 
-    python3 scripts/golden.py ops|optim|net|all [FOLDER]        needs torch, torchvision, numpy
+    python3 scripts/golden.py ops|optim|net|all [FOLDER]        needs torch, torchvision, numpy; optim also timm, schedulefree
 
 Goldens are checked in, so that the tests need neither Python nor PyTorch; they are made again only when a
 case is added.  Inputs come from an integer hash (scripts/golden/formula.py), never from a library's random

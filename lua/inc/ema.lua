@@ -61,6 +61,12 @@ function Description:bind(net)
   return self_
 end
 
+--- (for optim) Averages that somebody else moves, in this form: step() does nothing and there are no slots.
+-- @param entries net:state() with `average` in each entry that has one
+function ema.of_entries(entries)
+  return setmetatable({entries = entries, elsewhere = true}, Average)
+end
+
 local function update(self)
   local o = self.description.options
   self.count:add_(1)
@@ -72,7 +78,9 @@ local function update(self)
 end
 
 --- Move the averages towards the weights; call it after the optimizer's step.
-function Average:step() core.no_grad(update, self) end
+function Average:step()
+  if not self.elsewhere then core.no_grad(update, self) end
+end
 
 --- The averaged net as a weights file holds it: averages, and the net's own tensors where there is none.
 -- @return list of {name, tensor}
@@ -85,6 +93,7 @@ end
 --- State for checkpoints: the count, then the averages.
 -- @return list of {name, tensor}
 function Average:slots()
+  if self.elsewhere then return {} end
   local list = {{'count', self.count}}
   for _, entry in ipairs(self.entries) do
     if entry.average then list[#list + 1] = {entry[1], entry.average} end
