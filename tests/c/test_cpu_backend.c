@@ -284,6 +284,25 @@ static void pool_cases(int dt, char l, double tol) {
   CASE("adaptive_avg_pool2d_backward", tol, "", false, (a[0] = INC_INT(11), a[1] = INC_INT(9)), one);
 }
 
+/* Lines of the average pool in several pieces: many channels, wide pictures, wide windows. */
+TEST(pools_in_pieces) {
+  operand deep = T(F32, 'l', 1, 2100, 3, 40), wide = T(F32, 'l', 1, 96, 3, 800),
+          few = T(F32, 'l', 1, 3, 2, 900);
+  const operand *all[] = {&deep, &wide, &few};
+  for (int i = 0; i < 3; i++) {
+    const operand x = *all[i];
+    int64_t h = x.shape[2], w = x.shape[3];
+    CASE("avg_pool2d", 1e-6, "", false, (a[0] = two(3, 3), a[1] = two(1, 1), a[2] = two(1, 1)), x);
+    CASE("avg_pool2d", 1e-6, "", false,
+         (a[0] = two(2, 35), a[1] = two(1, 2), a[2] = two(1, 5), a[4] = INC_INT(0)), x);
+    CASE("avg_pool2d_backward", 1e-6, "", false,
+         (a[0] = INC_INT(h), a[1] = INC_INT(w), a[2] = two(3, 3), a[3] = two(1, 1), a[4] = two(1, 1)), x);
+    CASE("avg_pool2d_backward", 1e-6, "", false,
+         (a[0] = INC_INT(2 * h), a[1] = INC_INT(3 * w), a[2] = two(2, 2), a[3] = two(2, 3)), x);
+    CASE("adaptive_avg_pool2d", 1e-6, "", false, a[0] = two(1, 1), x);
+  }
+}
+
 TEST(pools) {
   pool_cases(INC_F32, 'l', 1e-6);
   pool_cases(INC_F32, 'c', 1e-6);
