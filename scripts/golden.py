@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """golden.py -- makes tests/golden/*: what PyTorch says, in f64, for ops, optimizers and the whole net.
 
-    python3 scripts/golden.py ops|optim|net|all [FOLDER]        needs torch, torchvision, numpy; optim also timm, schedulefree
+    python3 scripts/golden.py ops|optim|schedules|net|all [FOLDER]
+
+needs torch, torchvision and numpy; for optim also timm and schedulefree.
 
 Goldens are checked in, so that the tests need neither Python nor PyTorch; they are made again only when a
 case is added.  Inputs come from an integer hash (scripts/golden/formula.py), never from a library's random
@@ -19,8 +21,8 @@ def main():
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     what = sys.argv[1] if len(sys.argv) > 1 else "all"
     out = sys.argv[2] if len(sys.argv) > 2 else os.path.join(root, "tests", "golden")
-    if what not in ("ops", "optim", "net", "all"):
-        sys.exit(f"golden.py: expected ops, optim, net or all, got {what}")
+    if what not in ("ops", "optim", "schedules", "net", "all"):
+        sys.exit(f"golden.py: expected ops, optim, schedules, net or all, got {what}")
     os.makedirs(out, exist_ok=True)
     if what in ("ops", "all"):
         import ops
@@ -30,6 +32,10 @@ def main():
         import optim
 
         optim.write(out)
+    if what in ("schedules", "all"):
+        import schedules
+
+        schedules.write(out)
     if what in ("net", "all"):
         import net
 

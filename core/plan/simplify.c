@@ -52,10 +52,26 @@ static void drop_dead(inc_graph *g, bool *live, const bool *written) {
   inc_graph_sweep(g);
 }
 
+/* Is the copy read after its source was written?  Then it is there to hold what was before. */
+static bool outlives_source(const inc_graph *g, const inc_gop *op) {
+  int copy = inc_graph_root(g, op->out[0]), source = inc_graph_root(g, op->in[0]);
+  bool made = false, changed = false;
+  for (int i = 0; i < g->n_order; i++) {
+    const inc_gop *o = &g->ops[g->order[i]];
+    made |= o == op;
+    for (int k = 0; made && k < o->node.n_in; k++)
+      if (changed && o->in[k] >= 0 && inc_graph_root(g, o->in[k]) == copy) return true;
+    for (int k = 0; made && k < o->node.n_in; k++)
+      changed |= o->version[k] >= 0 && o->in[k] >= 0 && inc_graph_root(g, o->in[k]) == source;
+  }
+  return false;
+}
+
 static bool is_noop(const inc_graph *g, const inc_gop *op) {
   const inc_spec *in = &op->node.in[0], *out = &op->node.out[0];
   if (op->node.op != &inc_op_cast && op->node.op != &inc_op_contiguous) return false;
-  return in->dtype == out->dtype && inc_spec_same_strides(in, out) && !g->values[op->out[0]].output;
+  return in->dtype == out->dtype && inc_spec_same_strides(in, out) && !g->values[op->out[0]].output &&
+         !outlives_source(g, op);
 }
 
 static bool same_attrs(const inc_gop *a, const inc_gop *b) {

@@ -2,8 +2,8 @@
 --
 -- `optim.sgd{lr = 0.1}` is a value: it prints as the call that makes it, goes into config.json and comes back
 -- (optim.from_table), and serves many nets, runs and seeds. `:bind(net)` makes the thing with state; see
--- optim/bound.lua. Each kind is one description (optim.new, optim/define.lua), the user's own like the built-in
--- ones; schedules are closed forms of the step (inc/schedule.lua).
+-- optim/bound.lua. Each kind is one description (optim.new, optim/define.lua), the user's own like the
+-- built-in ones; schedules are closed forms of the step (inc/schedule.lua).
 
 local optim = require 'inc.optim.define'
 local schedule = require 'inc.schedule'
@@ -15,8 +15,8 @@ require 'inc.optim.adam'
 require 'inc.optim.layerwise'
 require 'inc.optim.schedule_free'
 optim.defining = nil
+require 'inc.optim.schedules'
 
-for name, make in pairs(schedule.kinds) do optim[name] = make end
 optim.schedule_from_table = schedule.from_table
 optim.ema = require('inc.ema').describe
 

@@ -1,13 +1,18 @@
---- Learning-rate schedules: closed forms of the step, so that resuming needs nothing but the step.
+--- Schedules of learning rates and of other numbers: closed forms of the step, so that resuming needs nothing
+-- but the step.
 --
--- A schedule is a description like an optimizer. `at(step, run)` gives the factor on the optimizer's own lr
+-- A schedule is a description like an optimizer. `at(step, run)` gives the factor on the optimizer's own
+-- number
 -- for the step that is about to be made, counted from 1. Lengths are said as a user thinks of them: 100
 -- (steps), '2 epochs', '500 steps', or a fraction of the run such as 0.05. Rejected: recursive forms (rate of
--- this step from that of the last), which drift after a resume or a changed length.
+-- this step from that of the last), which drift after a resume or a changed length. The kinds are in
+-- optim/schedules.lua; plateau alone needs more than the step, the values that validation gave.
 
 local args = require 'inc.args'
 
 local schedule = {kinds = {}}
+
+-- -- lengths ------------------------------------------------------------------------------------------------
 
 local function is_length(v)
   if type(v) == 'number' then return v >= 0 end
@@ -40,73 +45,92 @@ function schedule.steps(length, run)
   return tonumber(number) * run.steps_per_epoch
 end
 
+-- -- schedules ----------------------------------------------------------------------------------------------
+
 local Schedule = {}
 Schedule.__index = Schedule
 
-function Schedule:__tostring() return self.spec:describe(self.options) end
+function Schedule:__tostring() return self.kind._spec:describe(self.options) end
+
+function Schedule:__eq(other) return tostring(self) == tostring(other) end
 
 --- Plain values for config.json: {schedule = 'cosine', ...}.
 function Schedule:to_table()
   local out = {schedule = self.name}
   for key, value in pairs(self.options) do out[key] = value end
-  return out
+  return self.kind.plain and self.kind.plain(self, out) or out
 end
 
---- The factor on the optimizer's lr at a step, counted from 1. The warm-up rises linearly to 1 at its last
--- step; the schedule proper starts after it.
+--- The factor on the optimizer's own number at a step, counted from 1. The warm-up rises in a straight line
+--to
+-- 1 at its last step; the schedule proper starts after it.
 -- @param run {total_steps = , steps_per_epoch = }
 -- > optim.cosine{}:at(1, {total_steps = 10})  --> 1.0
 function Schedule:at(step, run)
-  local warmup = math.floor(schedule.steps(self.options.warmup, run) + 0.5)
-  if step <= warmup then return step / warmup end
-  return self.factor(self.options, step - 1 - warmup, run, warmup)
+  local o = self.options
+  local warmup = math.floor(schedule.steps(o.warmup, run) + 0.5)
+  if step <= warmup then return o.warmup_from + (1 - o.warmup_from) * step / warmup end
+  return self.kind.factor(o, step - 1 - warmup, run, warmup)
 end
 
---- The learning rate of every step of a run.
+--- The number at every step of a run.
 -- @param lr the optimizer's own
 -- @return a list of run.total_steps numbers
+-- > optim.polynomial{}:table(1, {total_steps = 4})  --> {1, 0.75, 0.5, 0.25}
 function Schedule:table(lr, run)
   local out = {}
   for step = 1, run.total_steps do out[step] = lr * self:at(step, run) end
+  if self.kind.settle then self.kind.settle(self, run) end
   return out
 end
 
-local function kind(name, signature, factor)
-  local separator = signature:find ';' and ', ' or '; '
-  local spec = args.spec('optim.' .. name, signature .. separator .. 'warmup:length=0')
-  schedule.kinds[name] = function(given)
-    return setmetatable({name = name, options = spec(given), spec = spec, factor = factor}, Schedule)
-  end
+--- What follows the values of validation (optim.plateau): observe(value) gives the factor from then on,
+--state()
+-- and load(state) carry it over a resume; nil for schedules that need nothing but the step.
+-- > optim.plateau{patience = 0}:tracker():observe(0.5)  --> 1
+function Schedule:tracker()
+  return self.kind.tracker and self.kind.tracker(self.options)
 end
 
---- optim.constant: the same rate at every step.
--- > optim.constant{warmup = '1 epoch'}
-kind('constant', '', function() return 1 end)
+-- Curves of a run of 100 epochs of 10 steps, for a plot.
+local sample = {total_steps = 1000, steps_per_epoch = 10}
 
---- optim.step: times gamma at each milestone, or every so often.
--- > optim.step{0.1, every = '30 epochs'}
-kind('step', 'gamma:number=0.1; every:length?, milestones:lengths?', function(o, done, run, warmup)
-  if o.every then return o.gamma ^ math.floor((done + warmup) / schedule.steps(o.every, run)) end
-  local passed = 0
-  for _, milestone in ipairs(o.milestones or {}) do
-    if done + warmup >= schedule.steps(milestone, run) then passed = passed + 1 end
-  end
-  return o.gamma ^ passed
-end)
+--- The curve for inc.plot: inc.plot(optim.cosine{}), inc.plot{optim.cosine{}, optim.step{0.1, every = 0.33}}.
+-- @param run of 100 epochs when left out
+-- @param lr 1 when left out
+function Schedule:series(run, lr)
+  run = run or sample
+  local epoch, x = run.steps_per_epoch or 1, {}
+  for step = 1, run.total_steps do x[step] = step / epoch end
+  return {name = tostring(self), x = x, y = self:table(lr or 1, run)}
+end
 
---- optim.exponential: times gamma every so often, in stairs, or smoothly with staircase = false.
--- > optim.exponential{0.94, every = '2 epochs'}
-kind('exponential', "gamma:number; every:length=1 epoch, staircase:bool=true", function(o, done, run, warmup)
-  local periods = (done + warmup) / math.max(1, math.floor(schedule.steps(o.every, run)))
-  return o.gamma ^ (o.staircase and math.floor(periods) or periods)
-end)
+Schedule.__series = Schedule.series
 
---- optim.cosine: half a wave from 1 down to `final` at the end of the run.
--- > optim.cosine{warmup = 0.05}
-kind('cosine', 'final:number=0;', function(o, done, run, warmup)
-  local share = math.min(1, done / math.max(1, run.total_steps - warmup))
-  return o.final + (1 - o.final) * 0.5 * (1 + math.cos(math.pi * share))
-end)
+--- (for optim/schedules.lua) A kind of schedule: optim.NAME{...}.
+-- @param signature its own options (inc.args)
+-- @param factor factor(options, done, run, warmup): `done` steps are made since the warm-up
+-- @param more tracker, settle, plain, check
+function schedule.define(name, signature, factor, more)
+  local separator = signature:find ';' and ', ' or '; '
+  local kind = more or {}
+  kind._spec = args.spec('optim.' .. name, signature .. separator .. 'warmup:length=0, warmup_from:number=0')
+  kind._name, kind.factor = 'optim.' .. name, factor
+  setmetatable(kind, {__name = 'optim.schedule', __call = function(_, given)
+    local options = kind._spec(given)
+    if kind.check then kind.check(options) end
+    return setmetatable({name = name, options = options, kind = kind}, Schedule)
+  end, __tostring = function() return kind._name end})
+  schedule.kinds[name] = kind
+  return kind
+end
+
+local function kinds()
+  require 'inc.optim.schedules'
+  return schedule.kinds
+end
+
+-- -- from words, functions and tables -----------------------------------------------------------------------
 
 --- Is it a schedule?
 function schedule.is_schedule(v) return getmetatable(v) == Schedule end
@@ -114,25 +138,109 @@ function schedule.is_schedule(v) return getmetatable(v) == Schedule end
 --- The names of all schedules, sorted.
 function schedule.names()
   local names = {}
-  for name in pairs(schedule.kinds) do names[#names + 1] = name end
+  for name in pairs(kinds()) do names[#names + 1] = name end
   table.sort(names)
   return names
 end
 
 --- The schedule of this name, for command lines: schedule.by_name('cosine').
 function schedule.by_name(name, options)
-  local make = schedule.kinds[name]
+  local make = kinds()[name]
   if not make then args.fail('schedule: %s: unknown name%s', name, args.hint(name, schedule.names())) end
   return make(options)
 end
 
---- The description that to_table wrote down.
+--- The schedule that to_table wrote down, or the list of them that a set of schedules wrote.
 function schedule.from_table(t)
   local options = {}
+  if not t.schedule then
+    for name, each in pairs(t) do options[name] = schedule.from_table(each) end
+    return schedule.set(options)
+  end
   for key, value in pairs(t) do
     if key ~= 'schedule' then options[key] = value end
   end
   return schedule.by_name(t.schedule, options)
+end
+
+--- A schedule from what users write: one of optim, its name, or a Lua function of (step, run).
+function schedule.of(v, who)
+  if schedule.is_schedule(v) then return v end
+  if type(v) == 'string' then return schedule.by_name(v) end
+  if type(v) == 'function' then return kinds().lambda{v} end
+  args.fail('%s: schedule: expected one of optim or its name (%s), or a function, got %s', who or 'train',
+    table.concat(schedule.names(), ', '), args.show(v))
+end
+
+-- -- several numbers ----------------------------------------------------------------------------------------
+
+local Set = {}
+Set.__index = Set
+
+--- Schedules for several numbers of an optimizer: {lr = optim.one_cycle{}, momentum = optim.one_cycle{...}}.
+--One
+-- schedule alone is the learning rate's.
+-- @return an object with names, numbers(bound, run), to_table()
+-- > inc.schedule.set{lr = optim.cosine{}, weight_decay = optim.constant{}}.names  --> {'lr', 'weight_decay'}
+function schedule.set(given)
+  if getmetatable(given) == Set then return given end
+  local self = setmetatable({names = {}, by_name = {}}, Set)
+  if schedule.is_schedule(given) or type(given) ~= 'table' then given = {lr = given} end
+  for name, v in pairs(given) do
+    self.names[#self.names + 1] = name
+    self.by_name[name] = schedule.of(v)
+  end
+  table.sort(self.names, function(a, b)
+    if (a == 'lr') ~= (b == 'lr') then return a == 'lr' end
+    return a < b
+  end)
+  return self
+end
+
+function Set:__tostring()
+  local parts = {}
+  for i, name in ipairs(self.names) do parts[i] = ('%s = %s'):format(name, tostring(self.by_name[name])) end
+  return '{' .. table.concat(parts, ', ') .. '}'
+end
+
+--- Plain values for config.json.
+function Set:to_table()
+  local out = {}
+  for _, name in ipairs(self.names) do out[name] = self.by_name[name]:to_table() end
+  return out
+end
+
+--- Names of the numbers besides lr that change: the `follow` of optimizer:bind(net, {follow = ...}).
+function Set:follow()
+  local list = {}
+  for _, name in ipairs(self.names) do
+    if name ~= 'lr' then list[#list + 1] = name end
+  end
+  return list
+end
+
+--- Everything that changes from step to step, as core.run_start takes it.
+-- @param bound the optimizer, bound with {follow = set:follow()}
+-- @param run {total_steps = , steps_per_epoch = }
+-- @return list of {name, 0-d tensor, list of run.total_steps numbers}
+function Set:numbers(bound, run)
+  local list = {}
+  for i, entry in ipairs(bound:numbers()) do
+    local s = self.by_name[entry[1]] or kinds().constant{}
+    list[i] = {entry[1], entry[2], s:table(entry[3], run)}
+  end
+  return list
+end
+
+--- Write the numbers of one step into a bound optimizer, for loops of one's own.
+-- > inc.schedule.set(optim.cosine{}):apply(opt, step, run)
+function Set:apply(bound, step, run)
+  local changes = {}
+  for _, entry in ipairs(bound:numbers()) do
+    local s = self.by_name[entry[1]]
+    if s then changes[entry[1]] = entry[3] * s:at(step, run) end
+  end
+  return bound:set(changes)
 end
 
 return schedule

@@ -266,3 +266,227 @@ test('a planned step trains as the eager one does', function()
     for i, entry in ipairs(ema_a:slots()) do check.close(entry[2], ema_b:slots()[i][2], 1e-5, entry[1]) end
   end
 end)
+
+-- == one's own ================================================================
+
+local function train_both(d, options, change)
+  inc.seed(1)
+  local x, y = inc.randn{4, 3}, inc.tensor{1, 2, 3, 1, dtype = 'i64'}
+  local net = (nn.Linear{5} | nn.ReLU{} | nn.Linear{3}):build{4, 3}
+  local twin = net:clone()
+  local a, b = d:bind(net, options), d:bind(twin, options)
+  local planned = inc.plan(function(u, v)
+    local loss = net:loss(u, v)
+    loss:backward()
+    a:step()
+    return loss
+  end)
+  for i = 1, 6 do
+    if change and i == 4 then change(a); change(b) end
+    local loss = twin:loss(x, y)
+    check.close(planned(x, y), loss, 1e-5, d.name)
+    loss:backward()
+    b:step()
+  end
+  for i, entry in ipairs(net:state()) do check.close(entry[2], twin:state()[i][2], 2e-5, entry[1]) end
+  for i, entry in ipairs(a:slots()) do check.close(entry[2], b:slots()[i][2], 2e-5, entry[1]) end
+  return a, b
+end
+
+test("an optimizer of one's own is ten lines, and trains planned as eager", function()
+  optim.new('averaged_sign', {
+    defaults = {lr = 1e-2, beta = 0.9, weight_decay = 0.01},
+    slots = {'m'}, start = {m = 0.5}, decay = 'decoupled',
+    numbers = function(h, t) return {correct = 1 - h.beta ^ t} end,
+    update = function(p, g, slot, h)
+      slot.m:lerp_(g, 1 - h.beta)
+      p:sub_((slot.m / h.correct):clamp{min = -1, max = 1} * h.lr)
+    end,
+  })
+  local d = optim.averaged_sign{beta = 0.8, groups = {{'bias', lr_scale = 2, beta = 0.5}}}
+  check.equal(tostring(d),
+    'optim.averaged_sign{beta = 0.8, groups = {{beta = 0.5, lr_scale = 2, pattern = "bias"}}}')
+  check.ok(optim.from_table(inc.json.decode(inc.json.encode(d:to_table()))) == d)
+  check.equal(d.options.weight_decay, 0.01)
+  train_both(d, nil, function(opt) opt:set{lr = 0.05, beta = 0.6, weight_decay = 0.1} end)
+  train_both(d, {follow = {'beta', 'weight_decay'}}, function(opt)
+    opt:set{beta = 0.7, weight_decay = 0.2}
+  end)
+  check.equal(optim.averaged_sign{}:bind(weights(1)):slots()[2][2]:tolist(), {0.5, 0.5})
+end)
+
+test("mistakes in an optimizer of one's own", function()
+  local function update() end
+  check.raises(function() optim.new('sgd', {update = update}) end,
+    'optim.new: name: optim.sgd is there already')
+  check.raises(function() optim.new('step', {update = update}) end,
+    'optim.new: name: optim.step is there already')
+  check.raises(function() optim.new('a b', {update = update}) end,
+    'optim.new: name: expected letters, digits and _, got "a b"')
+  check.raises(function() optim.new('mine', {slot = {}, update = update}) end,
+    'optim.new: slot: unknown option (did you mean slots?)')
+  check.raises(function() optim.new('mine', {}) end, 'optim.new: update: expected a function, got nothing')
+  check.raises(function() optim.new('mine', {slots = {1}, update = update}) end,
+    'optim.mine: slots: expected a list of names or a function that gives one, got {1}')
+  check.raises(function() optim.new('mine', {defaults = {beta = 'x'}, update = update}) end,
+    'optim.mine: defaults: beta: expected a number or true or false, got "x"')
+  check.raises(function() optim.from_table{optimizer = 'gone', lr = 1} end,
+    'optimizer: gone: is not defined here: call optim.new for it first')
+  local function step(f)
+    local list = weights(1)
+    local opt = optim.new('mine', {defaults = {beta = 0.9}, slots = {'m'}, update = f}){}:bind(list)
+    set_gradients(list, 1)
+    opt:step()
+  end
+  check.raises(function() step(function(_, _, _, h) return h.betta end) end,
+    'optim.mine: h.betta: no such hyperparameter (did you mean beta?)')
+  check.raises(function() step(function(_, _, slot) return slot.mm end) end,
+    'optim.mine: slot.mm: no such slot (did you mean m?)')
+end)
+
+test('every optimizer trains planned as eager', function()
+  for _, name in ipairs(optim.names()) do
+    local d = not optim[name].own and optim[name]{lr = 0.01, weight_decay = 0.01, clip_norm = 0.5}
+    if d then train_both(d, {fused = false}) end
+  end
+end)
+
+-- == what all optimizers have =================================================
+
+test('the first group that fits counts, with numbers of its own', function()
+  local list = weights(1, 1, 1)
+  local groups = {{'[12]', momentum = 0.25}, {'2', lr_scale = 9}}
+  local opt = optim.sgd{lr = 1, momentum = 0.5, groups = groups}:bind(list)
+  for _ = 1, 2 do
+    set_gradients(list, 1)
+    opt:step()
+  end
+  check.close(list[1], {1 - 1 - 1.25, 1 - 1 - 1.25})
+  check.close(list[2], list[1])
+  check.close(list[3], {1 - 1 - 1.5, 1 - 1 - 1.5})
+  check.raises(function() optim.sgd{lr = 1, groups = {{'1', momentun = 1}}} end,
+    'optim: groups: momentun: unknown option (did you mean momentum?)')
+end)
+
+test('layer decay', function()
+  inc.seed(1)
+  local net = (nn.Linear{2, in_features = 2} | nn.ReLU{} | nn.Linear{2} | nn.Linear{2}):build{1, 2}
+  local opt = optim.sgd{lr = 1, layer_decay = 0.5, groups = {{'^4%.bias', lr_scale = 3}}}:bind(net)
+  local scales = {}
+  for i, item in ipairs(opt.items) do scales[i] = item.lr_scale end
+  check.equal(scales, {0.25, 0.25, 0.5, 0.5, 1, 3})
+  check.raises(function() optim.sgd{lr = 1, layer_decay = 0} end,
+    'optim.sgd: layer_decay: expected more than 0 and at most 1, got 0')
+end)
+
+test('clipping by value and AGC', function()
+  local list = weights(0, 0)
+  local opt = optim.sgd{lr = 1, clip_value = 0.5}:bind(list)
+  list[1].grad, list[2].grad = inc.tensor{3, -0.25}, inc.tensor{-3, 0}
+  opt:step()
+  check.close(list[1], {-0.5, 0.25})
+  check.close(list[2], {0.5, 0})
+  -- rows of norms 5 and 1, gradients of norms 10 and 0.05: only the first is over 0.1 times its row
+  local w = inc.tensor{{3, 4}, {0.6, 0.8}}:requires_grad_(true)
+  local v = inc.tensor{0, 0}:requires_grad_(true)
+  opt = optim.sgd{lr = 1, agc = 0.1}:bind{w, v}
+  w.grad, v.grad = inc.tensor{{6, 8}, {0.03, 0.04}}, inc.tensor{3, 4}
+  opt:step()
+  check.close(w, {{3 - 0.3, 4 - 0.4}, {0.57, 0.76}}, 1e-5)
+  check.close(v, {-0.1e-3 * 0.6, -0.1e-3 * 0.8}, 1e-7)
+  opt = optim.sgd{lr = 1, agc = 0.1, groups = {{'1', agc = 0}}}:bind{w, v}
+  w.grad = inc.tensor{{1, 1}, {1, 1}}
+  opt:step()
+  check.close(w, {{1.7, 2.6}, {-0.43, -0.24}}, 1e-5)
+  check.raises(function() optim.sgd{lr = 1, agc = 0.1, clip_norm = 1} end,
+    'optim.sgd: expected one way of clipping, got clip_norm and agc')
+end)
+
+test('norms of gradients and updates, also out of a plan', function()
+  local list = weights(1, 1)
+  local opt = optim.sgd{lr = 0.5, clip_norm = 2}:bind(list, {norms = true})
+  set_gradients(list, 2)
+  opt:step()
+  check.close(opt.grad_norm:item(), 4, 1e-6)
+  check.close(opt.update_norm:item(), 1, 1e-5)
+  local step = inc.plan(function(x)
+    local loss = (list[1] * x):sum() + (list[2] * x):sum()
+    loss:backward()
+    opt:step()
+    return loss, opt.grad_norm, opt.update_norm
+  end)
+  local _, gradient, update = step(inc.tensor{0.5, 0.5})
+  check.close({gradient:item(), update:item()}, {1, 0.5}, 1e-5)
+end)
+
+test('gradients put aside count as one mean', function()
+  local d = optim.adamw{lr = 0.1, clip_norm = 1}
+  local a, b = weights(1, 2), weights(1, 2)
+  local one, parts = d:bind(a), d:bind(b, {accumulate = true})
+  local put_aside = inc.plan(function(x)
+    (b[1] * x + b[2] * x * 2):sum():backward()
+    parts:accumulate()
+    return x:sum()
+  end)
+  for _ = 1, 3 do
+    a[1].grad, a[2].grad = inc.tensor{2, 2}, inc.tensor{4, 4}
+    one:step()
+    put_aside(inc.tensor{1, 2})
+    put_aside(inc.tensor{2, 1})
+    b[1].grad, b[2].grad = inc.tensor{3, 3}, inc.tensor{6, 6}
+    parts:step()
+  end
+  for i = 1, 2 do check.close(b[i], a[i], 1e-6) end
+  check.equal(parts:slots()[2][1], 'accumulated')
+  check.raises(function() one:accumulate() end,
+    'accumulate: expected an optimizer bound with accumulate = true')
+end)
+
+test('any number may follow a schedule', function()
+  local list = weights(1)
+  local dip = optim.one_cycle{start = 1, peak = 0.5, final = 1}
+  local set = inc.schedule.set{lr = optim.cosine{}, momentum = dip}
+  local opt = optim.sgd{lr = 1, momentum = 0.8}:bind(list, {follow = set:follow()})
+  local length = {total_steps = 10, steps_per_epoch = 5}
+  local numbers = set:numbers(opt, length)
+  check.equal({numbers[1][1], numbers[2][1]}, {'lr', 'momentum'})
+  check.close(numbers[2][3][3], 0.4, 1e-9)
+  local p, m = 1, 0
+  for step = 1, 10 do
+    set:apply(opt, step, length)
+    set_gradients(list, 1)
+    opt:step()
+    m = m * numbers[2][3][step] + 1
+    p = p - numbers[1][3][step] * m
+  end
+  check.close(list[1], {p, p}, 1e-5)
+  local back = inc.schedule.from_table(inc.json.decode(inc.json.encode(set:to_table())))
+  check.equal(tostring(back), tostring(set))
+  check.raises(function() optim.sgd{lr = 1}:bind(weights(1), {follow = {'momentun'}}) end,
+    'optim.sgd: follow: momentun: expected one of its numbers (did you mean momentum?)')
+end)
+
+test('a schedule may be a function, which a run keeps as values', function()
+  local s = inc.schedule.of(function(step) return 1 / step end)
+  check.close(s:table(2, {total_steps = 4}), {2, 1, 2 / 3, 0.5})
+  local back = optim.schedule_from_table(inc.json.decode(inc.json.encode(s:to_table())))
+  check.close(back:table(2, {total_steps = 5}), {2, 1, 2 / 3, 0.5, 0.5})
+  check.raises(function() inc.schedule.of(function() end):at(1, run) end,
+    'optim.lambda: expected a number from the function at step 1, got nil')
+end)
+
+test('schedule-free optimizers show their average to whoever evaluates', function()
+  local net = (nn.Linear{2} | nn.Linear{3}):build{1, 2}
+  local opt = optim.schedule_free_adamw{}:bind(net)
+  local average = opt:average(net)
+  check.equal(#average:slots(), 0)
+  check.close(average:named_tensors()[1][2], net[1].weight)
+  check.equal(optim.adamw{}:bind(net):average(net), nil)
+end)
+
+test('set refuses what is no number of the optimizer', function()
+  local opt = optim.adam{}:bind(weights(1))
+  check.raises(function() opt:set{beta3 = 1} end, 'set: beta3: no such number (did you mean beta1?)')
+  check.raises(function() opt:set{lr = 'x'} end, 'set: lr: expected a number, got "x"')
+  check.equal(tostring(opt:set{beta1 = 0.5}.description), 'optim.adam{betas = {0.5, 0.999}}')
+end)

@@ -46,7 +46,8 @@ end
 -- > optim.adam{lr = 1e-3}
 optim.adam = optim.new('adam', {
   options = 'lr:number=1e-3, betas:numbers={0.9 0.999}, eps:number=1e-8',
-  check = check_betas, slots = averages, numbers = corrections, update = adam_update, fused = adam_kernel(false),
+  check = check_betas, slots = averages, numbers = corrections, update = adam_update,
+  fused = adam_kernel(false),
 })
 
 --- Adam with weight decay apart from the gradient (arXiv 1711.05101): p = p * (1 - lr * weight_decay) first,
@@ -57,7 +58,8 @@ optim.adam = optim.new('adam', {
 optim.adamw = optim.new('adamw', {
   options = 'lr:number=1e-3, betas:numbers={0.9 0.999}, eps:number=1e-8', weight_decay = 0.01,
   decay = 'decoupled',
-  check = check_betas, slots = averages, numbers = corrections, update = adam_update, fused = adam_kernel(true),
+  check = check_betas, slots = averages, numbers = corrections, update = adam_update,
+  fused = adam_kernel(true),
 })
 
 --- Adam with Nesterov's momentum (Dozat 2016), with PyTorch's schedule of the momentum.

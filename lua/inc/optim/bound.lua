@@ -2,7 +2,8 @@
 --
 -- Those numbers (lr, the step count, and whatever follows a schedule) are 0-d tensors, so that a planned step
 -- reads them anew each time and a changed rate never traces again; all others are constants of a trace, and
--- changing one makes plans trace again. Slots exist from binding on, in the order of the net's parameters, under
+-- changing one makes plans trace again. Slots exist from binding on, in the order of the net's parameters,
+-- under
 -- names that a checkpoint can hold: 'momentum_buffer.fc.weight'. A parameter that is frozen at binding gets
 -- its slots when it is first seen to train.
 
@@ -40,6 +41,7 @@ end
 local function make_slots(self, item)
   local kind, options = self.description.kind, self.options
   item.slots, item.slot_names = {}, slot_names(kind, options, item)
+  if self.parts then item.sum = new_slot(0, item.tensor) end
   for _, slot in ipairs(item.slot_names) do
     item.slots[slot] = new_slot(first_value(kind, options, slot), item.tensor)
     if not self.slot_known[slot] then
@@ -78,12 +80,13 @@ local function follow(self, names)
   end
 end
 
-local bind_spec = args.spec('bind', 'follow:strings?, norms:bool=false, fused:bool=true')
+local bind_spec = args.spec('bind',
+  'follow:strings?, norms:bool=false, accumulate:bool=false, fused:bool=true')
 
 --- (for Description:bind)
 -- @param options follow, names of numbers that will change from step to step besides lr; norms = true also
---   measures gradients and updates (grad_norm, update_norm); fused = false takes the description even where
---   there is a kernel for it
+--   measures gradients and updates (grad_norm, update_norm); accumulate = true makes room for
+--   opt:accumulate(); fused = false takes the description even where there is a kernel for it
 function Bound.new(description, net, options)
   local o, kind = bind_spec(options), description.kind
   local copy = {}
@@ -91,6 +94,7 @@ function Bound.new(description, net, options)
   local self = setmetatable({
     description = description, options = copy, items = {}, masters = {}, followed = {}, slot_names = {},
     slot_known = {}, norms = o.norms, fused = o.fused, edits = 0,
+    parts = o.accumulate and core.tensor(0) or nil,
     lr = core.tensor(copy.lr), step_count = core.tensor(0), scalars = {}, scalar_names = {},
   }, Bound)
   follow(self, o.follow)
@@ -172,13 +176,15 @@ end
 
 -- -- the step -----------------------------------------------------------------------------------------------
 
+-- Parameters with a gradient, and those gradients: means, where some were accumulated before.
 local function ready_items(self)
   local ready, gradients = {}, {}
+  local share = self.parts and (self.parts + 1):reciprocal()
   for _, item in ipairs(self.items) do
     if item.tensor.grad and item.tensor.requires_grad then
       ready[#ready + 1] = item
-      gradients[#gradients + 1] = item.tensor.grad
       if not item.slots then make_slots(self, item) end
+      gradients[#ready] = share and (item.sum + item.tensor.grad) * share or item.tensor.grad
     end
   end
   return ready, gradients
@@ -195,9 +201,9 @@ local function add_decay(kind, p, g, h)
   return g
 end
 
-local function update_one(self, item, h, scale)
+local function update_one(self, item, g, h, scale)
   local kind, p = self.description.kind, item.tensor
-  local g = clip.one(self.options, item, p, p.grad)
+  g = clip.one(self.options, item, p, g)
   if has_kernel(self) then
     kind.fused(p, g, item.slots, h, scale)
   else
@@ -205,6 +211,7 @@ local function update_one(self, item, h, scale)
     kind.update(p, add_decay(kind, p, g, h), item.slots, h, h.step)
   end
   p.grad = nil
+  if item.sum then item.sum:fill_(0) end
 end
 
 local function update_all(self)
@@ -218,8 +225,9 @@ local function update_all(self)
   local h, before = hyperparameters(self), {}
   for i, item in ipairs(ready) do
     before[i] = self.norms and item.tensor:contiguous() or nil
-    update_one(self, item, h(item), scale)
+    update_one(self, item, gradients[i], h(item), scale)
   end
+  if self.parts then self.parts:fill_(0) end
   if not self.norms then return end
   for i, item in ipairs(ready) do before[i] = item.tensor - before[i] end
   self.grad_norm, self.update_norm = norm, core.global_norm(before)
@@ -230,6 +238,22 @@ end
 -- return them beside its loss.
 -- > opt:step()
 function Bound:step() core.no_grad(update_all, self) end
+
+local function accumulate_all(self)
+  for _, item in ipairs((ready_items(self))) do
+    item.sum:add_(item.tensor.grad)
+    item.tensor.grad = nil
+  end
+  self.parts:add_(1)
+end
+
+--- Put the gradients aside: the next step() goes by the mean of all that were put aside since the last one,
+-- and of its own. For batches that do not fit at once; bind with accumulate = true.
+-- > opt:accumulate()
+function Bound:accumulate()
+  if not self.parts then args.fail('accumulate: expected an optimizer bound with accumulate = true') end
+  core.no_grad(accumulate_all, self)
+end
 
 --- Forget all gradients.
 function Bound:zero_grad()
@@ -255,7 +279,8 @@ local function set_constant(self, name, value)
   self.edits = self.edits + 1
 end
 
---- Change numbers between two steps; a plan that holds this optimizer goes on with them. Numbers other than lr
+--- Change numbers between two steps; a plan that holds this optimizer goes on with them. Numbers other than
+--lr
 -- and those that follow a schedule are constants of a plan: it is traced again by itself.
 -- > opt:set{lr = 1e-3, weight_decay = 0.01}
 function Bound:set(changes)
@@ -264,7 +289,9 @@ function Bound:set(changes)
     local there = false
     for _, each in ipairs(known) do there = there or each == name end
     if not there then args.fail('set: %s: no such number%s', tostring(name), args.hint(name, known)) end
-    if type(value) ~= 'number' then args.fail('set: %s: expected a number, got %s', name, args.show(value)) end
+    if type(value) ~= 'number' then
+      args.fail('set: %s: expected a number, got %s', name, args.show(value))
+    end
     if name == 'layer_decay' then args.fail 'set: layer_decay is settled when the optimizer is bound' end
     names[#names + 1] = name
   end
@@ -308,6 +335,10 @@ end
 function Bound:slots()
   local list = {{'step', self.step_count}}
   for _, name in ipairs(self.scalar_names) do list[#list + 1] = {name, self.scalars[name]} end
+  if self.parts then list[#list + 1] = {'accumulated', self.parts} end
+  for _, item in ipairs(self.items) do
+    if item.sum then list[#list + 1] = {'grad_sum.' .. item.name, item.sum} end
+  end
   for _, slot in ipairs(self.slot_names) do
     for _, item in ipairs(self.items) do
       local tensor = item.slots and rawget(item.slots, slot)

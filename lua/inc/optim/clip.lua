@@ -16,7 +16,8 @@ local function unit_norm(x)
   return core.norm(x, {dim = dims, keepdim = true})
 end
 
---- Adaptive gradient clipping (arXiv 2102.06171): where |g| > limit * max(|p|, 0.001), unit by unit, g is scaled
+--- Adaptive gradient clipping (arXiv 2102.06171): where |g| > limit * max(|p|, 0.001), unit by unit, g is
+--scaled
 -- down to that length.
 function clip.agc(limit, p, g)
   local longest = unit_norm(p):clamp{min = 1e-3} * limit

@@ -1,9 +1,11 @@
 --- optim.new: an optimizer as a description of ten lines, which the built-in ones are too.
 --
 -- A description says what its numbers are, what it remembers of each parameter, and how one parameter moves;
--- binding, groups, clipping, decay, checkpoints and schedules are the same for all (optim/bound.lua). The update
+-- binding, groups, clipping, decay, checkpoints and schedules are the same for all (optim/bound.lua). The
+-- update
 -- is written with in-place ops on tensors, so it runs eagerly as it stands, and in a plan the ops of one
--- parameter run block by block in cache. Rejected: a kernel for each optimizer, which would make the user's own
+-- parameter run block by block in cache. Rejected: a kernel for each optimizer, which would make the user's
+-- own
 -- a second-class one; sgd, rmsprop and adam have theirs beside the description, as a short cut (`fused`).
 
 local args = require 'inc.args'
@@ -21,12 +23,13 @@ Kind.__index = Kind
 local kinds = {}
 
 -- Options that every optimizer has.
-local shared = 'weight_decay:number=%s, decay_norms:bool=false, layer_decay:number=1, clip_norm:number?%s, ' ..
-  'clip_value:number?, agc:number?, groups:table?'
+local shared = 'weight_decay:number=%s, decay_norms:bool=false, layer_decay:number=1, ' ..
+  'clip_norm:number?%s, clip_value:number?, agc:number?, groups:table?'
 
-local new_spec = args.spec('optim.new', 'name:string; defaults:table?, options:string?, slots:any?, start:any?, ' ..
-  'scalars:table?, numbers:function?, update:function, weight_decay:number=0, decay:enum(gradient|decoupled|own)' ..
-  '=gradient, clip_norm:number?, average:string?, fused:function?, check:function?')
+local new_spec = args.spec('optim.new', 'name:string; defaults:table?, options:string?, slots:any?, ' ..
+  'start:any?, scalars:table?, numbers:function?, update:function, weight_decay:number=0, ' ..
+  'decay:enum(gradient|decoupled|own)=gradient, clip_norm:number?, average:string?, ' ..
+  'fused:function?, check:function?')
 
 -- The signature of a table of defaults: lr first, the others in the order of their names.
 local function signature_of(who, defaults)
@@ -60,7 +63,8 @@ local function take_shared(d)
   return defaults
 end
 
--- Names of the numbers that a group may have of its own, and that may follow a schedule; betas count one by one.
+-- Names of the numbers that a group may have of its own, and that may follow a schedule; betas count one by
+-- one.
 local function numbers_of(spec)
   local names = {}
   for _, param in ipairs(spec.params) do
@@ -74,7 +78,9 @@ local function numbers_of(spec)
 end
 
 -- What all optimizers share and no group can have apart.
-local whole = {lr = true, layer_decay = true, clip_norm = true, clip_value = true, weight_decay = true, agc = true}
+local whole = {
+  lr = true, layer_decay = true, clip_norm = true, clip_value = true, weight_decay = true, agc = true,
+}
 
 local function group_signature(numbers)
   local items = {'pattern:string; lr_scale:number?, weight_decay:number?, agc:number?'}
@@ -89,7 +95,8 @@ local function is_slots(v) return v == nil or type(v) == 'function' or args.type
 local function make_kind(d)
   local who = 'optim.' .. d.name
   if not is_slots(d.slots) then
-    args.fail('%s: slots: expected a list of names or a function that gives one, got %s', who, args.show(d.slots))
+    args.fail('%s: slots: expected a list of names or a function that gives one, got %s', who,
+      args.show(d.slots))
   end
   local defaults = take_shared(d)
   d.text = d.options or signature_of(who, defaults)
@@ -103,8 +110,10 @@ end
 
 --- Define an optimizer of your own; it is optim.NAME from then on, and what this returns.
 -- The update is called for each parameter of every step:
--- update(p, g, slot, h, step) changes p and its slots in place; g is the gradient, clipped and (unless `decay`
--- says otherwise) with weight decay added. h holds the hyperparameters by name: h.lr and h.step are 0-d tensors
+-- update(p, g, slot, h, step) changes p and its slots in place; g is the gradient, clipped and (unless
+-- `decay`
+-- says otherwise) with weight decay added. h holds the hyperparameters by name: h.lr and h.step are 0-d
+-- tensors
 -- that may change between steps, all others are Lua numbers until a schedule moves them; then they are 0-d
 -- tensors too, so write arithmetic, not `if`, with them. No tensor may be read with item().
 -- Every optimizer also has weight_decay, decay_norms, layer_decay, clip_norm, clip_value, agc and groups
@@ -113,12 +122,15 @@ end
 -- @param defaults hyperparameters and their usual values; lr is 1e-3 when left out
 -- @param slots names of what is kept for each parameter, in its shape; or a function of
 --   (options, parameter, its name)
--- @param start first values of slots: {v = 1}, 0 when left out, 'parameter' for a copy of it; or a function of
+-- @param start first values of slots: {v = 1}, 0 when left out, 'parameter' for a copy of it; or a function
+--   of
 --   (options, slot)
--- @param decay 'gradient' adds weight_decay * p to g; 'decoupled' first does p *= 1 - lr * weight_decay; 'own'
+-- @param decay 'gradient' adds weight_decay * p to g; 'decoupled' first does p *= 1 - lr * weight_decay;
+--   'own'
 --   leaves h.weight_decay to the update
 -- @param scalars single numbers that are kept for all parameters together: {product = 1}
--- @param numbers numbers(h, t, s) gives, once a step, more numbers for h; t is the step, counted from 1, and s
+-- @param numbers numbers(h, t, s) gives, once a step, more numbers for h; t is the step, counted from 1, and
+--   s
 --   holds the scalars; all of them 0-d f64 tensors, because 1 - 0.999 ^ t loses its digits in f32
 -- @param average the slot that evaluation should see in place of the parameter
 -- > signum = optim.new('signum', {
@@ -131,7 +143,9 @@ end
 -- > })
 -- > print(signum{lr = 0.01})
 function optim.new(name, definition)
-  if type(definition) ~= 'table' then args.fail('optim.new: expected a name and a table, got %s', type(definition)) end
+  if type(definition) ~= 'table' then
+    args.fail('optim.new: expected a name and a table, got %s', type(definition))
+  end
   local copy = {name}
   for key, v in pairs(definition) do copy[key] = v end
   local d = new_spec(copy)
@@ -154,11 +168,13 @@ local function check_positive(who, o)
   local clips = {}
   for _, name in ipairs{'clip_norm', 'clip_value', 'agc'} do
     if o[name] and o[name] ~= 0 then clips[#clips + 1] = name end
-    if o[name] and not (o[name] >= 0) then
+    if o[name] and (o[name] < 0 or o[name] ~= o[name]) then
       args.fail('%s: %s: expected at least 0, got %s', who, name, args.show(o[name]))
     end
   end
-  if #clips > 1 then args.fail('%s: expected one way of clipping, got %s', who, table.concat(clips, ' and ')) end
+  if #clips > 1 then
+    args.fail('%s: expected one way of clipping, got %s', who, table.concat(clips, ' and '))
+  end
   if not (o.layer_decay > 0 and o.layer_decay <= 1) then
     args.fail('%s: layer_decay: expected more than 0 and at most 1, got %s', who, args.show(o.layer_decay))
   end

@@ -2,7 +2,8 @@
 --
 -- The first group whose Lua pattern fits a parameter's name counts, and only that one. Layer decay multiplies
 -- the rate by layer_decay ^ (layers behind it), a layer being a child of the net in the order in which it was
--- given; a group that names its own lr_scale replaces that. Rejected: patterns that add up, because then nobody
+-- given; a group that names its own lr_scale replaces that. Rejected: patterns that add up, because then
+-- nobody
 -- can say what a parameter gets without running the code.
 
 local args = require 'inc.args'
@@ -40,10 +41,15 @@ local function is_spared(options, entry)
   return not options.decay_norms and entry.owner ~= nil and (entry.owner.is_norm or entry.key == 'bias')
 end
 
-local function group_of(options, name)
+-- The first group that fits, and its place; all that fit are noted as used.
+local function group_of(options, name, used)
+  local first
   for i, group in ipairs(options.groups or {}) do
-    if name:find(group.pattern) then return group, i end
+    if name:find(group.pattern) then
+      first, used[group] = first or i, true
+    end
   end
+  return first and options.groups[first], first
 end
 
 local own_fields = {pattern = true, lr_scale = true, weight_decay = true, agc = true}
@@ -70,8 +76,7 @@ function groups.items(description, net)
   local options, entries, used, items = description.options, named_parameters(net), {}, {}
   local place, layers = layers_of(entries)
   for i, entry in ipairs(entries) do
-    local group, index = group_of(options, entry[1])
-    if group then used[group] = true end
+    local group, index = group_of(options, entry[1], used)
     local item = {name = entry[1], tensor = entry[2], group = group, group_index = index,
       spared = is_spared(options, entry), agc = group and group.agc, overrides = overrides_of(group)}
     item.lr_scale = group and group.lr_scale or options.layer_decay ^ (layers - place[i])

@@ -40,7 +40,8 @@ optim.lamb = optim.new('lamb', {
   end,
 })
 
---- LARS (arXiv 1708.03888): momentum on gradients scaled to the length of the parameter. Vectors (biases, norm
+--- LARS (arXiv 1708.03888): momentum on gradients scaled to the length of the parameter. Vectors (biases,
+--norm
 -- layers) take plain momentum.
 --   r = trust * |p| / (|g| + weight_decay * |p| + eps)  1 where a norm is 0
 --   m = momentum * m + r * (g + weight_decay * p);  p = p - lr * m

@@ -56,7 +56,8 @@ optim.nesterov = optim.new('nesterov', {
   slots = slots_of_sgd, update = sgd_update, fused = sgd_kernel,
 })
 
---- Lion (arXiv 2302.06675): steps of one size in the direction of a sign; wants a rate 3 to 10 times smaller and
+--- Lion (arXiv 2302.06675): steps of one size in the direction of a sign; wants a rate 3 to 10 times smaller
+--and
 -- a weight decay as many times larger than adamw.
 --   p = p * (1 - lr * weight_decay);  p = p - lr * sign(beta1 * m + (1 - beta1) * g)
 --   m = beta2 * m + (1 - beta2) * g

@@ -1,8 +1,11 @@
 --- Schedule-free optimizers (arXiv 2405.15682): an average of the path in place of a falling rate.
 --
--- Three sequences: z takes the steps, x is the average of z, and the net holds y between them, where gradients
--- are taken. Evaluation and saving must see x: it is a slot of its own, which opt:average(net) hands to whoever
--- evaluates. The authors' code keeps two of the three and works x out; a third slot costs memory and never has to
+-- Three sequences: z takes the steps, x is the average of z, and the net holds y between them, where
+-- gradients
+-- are taken. Evaluation and saving must see x: it is a slot of its own, which opt:average(net) hands to
+-- whoever
+-- evaluates. The authors' code keeps two of the three and works x out; a third slot costs memory and never
+-- has to
 -- be swapped in and out of the net. Running statistics of norm layers are those of y: for the last tenth of a
 -- per cent, run some training batches through x.
 
@@ -10,7 +13,8 @@ local core = require 'inc.core'
 local args = require 'inc.args'
 local optim = require 'inc.optim.define'
 
--- The weight of this step in the average: t^r * (largest rate so far)^power, over the sum of all such weights.
+-- The weight of this step in the average: t^r * (largest rate so far)^power, over the sum of all such
+-- weights.
 local function average_share(h, t, s)
   s.lr_max:copy_(s.lr_max:maximum(h.lr))
   local weight = t ^ h.r * s.lr_max ^ h.weight_lr_power
@@ -43,7 +47,9 @@ optim.schedule_free_sgd = optim.new('schedule_free_sgd', {
 })
 
 local function check_betas(o)
-  if #o.betas ~= 2 then args.fail('optim.schedule_free_adamw: betas: expected two numbers, got %d', #o.betas) end
+  if #o.betas ~= 2 then
+    args.fail('optim.schedule_free_adamw: betas: expected two numbers, got %d', #o.betas)
+  end
 end
 
 --- Schedule-free AdamW (arXiv 2405.15682). Use a constant rate, after a warm-up, and no other schedule.
@@ -54,7 +60,8 @@ end
 -- @param weight_decay, ... what all optimizers have: see optim.sgd
 -- > optim.schedule_free_adamw{lr = 2.5e-3}
 optim.schedule_free_adamw = optim.new('schedule_free_adamw', {
-  options = 'lr:number=2.5e-3, betas:numbers={0.9 0.999}, eps:number=1e-8, r:number=0, weight_lr_power:number=2',
+  options = 'lr:number=2.5e-3, betas:numbers={0.9 0.999}, eps:number=1e-8, r:number=0, ' ..
+    'weight_lr_power:number=2',
   check = check_betas, decay = 'own', slots = {'exp_avg_sq', 'z', 'x'}, start = start, scalars = scalars,
   average = 'x',
   numbers = function(h, t, s) return {share = average_share(h, t, s), root2 = (1 - h.beta2 ^ t):sqrt()} end,
