@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REF_ID = -1, LISTS = 10 };
+enum { REF_ID = -1, LISTS = 10, THROUGH = 1 << 16 }; /* ids: list * 256 + place, plus THROUGH */
 
 static const cpu_row *const lists[LISTS] = {cpu_conv_rows,  cpu_product_rows, cpu_norm_rows,   cpu_pool_rows,
                                             cpu_ewise_rows, cpu_move_rows,    cpu_reduce_rows, cpu_loss_rows,
@@ -20,7 +20,6 @@ static bool references_only(void) {
   return s && !strcmp(s, "ref");
 }
 
-/* Row ids: list * 256 + place. */
 static const cpu_row *row_of(int id) { return &lists[id / 256][id % 256]; }
 
 static void start_kernel(inc_kernel *k, const cpu_row *row) {
@@ -60,12 +59,32 @@ static bool any_empty(const inc_node *n) {
   return false;
 }
 
+static int try_rows(const inc_node *n, inc_choice *out, int max) {
+  int got = 0;
+  for (int l = 0; l < LISTS; l++)
+    for (int i = 0; lists[l][i].op && got < max; i++)
+      if (!strcmp(lists[l][i].op, n->op->name)) got += try_row(n, l * 256 + i, &out[got]);
+  return got;
+}
+
+/* The best f32 kernel with casts around it. */
+static int try_through(const inc_node *n, inc_choice *out) {
+  inc_node wide;
+  inc_spec specs[12];
+  cpu_through t;
+  if (!cpu_through_widen(n, &wide, specs) || !try_rows(&wide, out, 1) || out->flags & INC_K_REF) return 0;
+  out->id |= THROUGH;
+  out->flags = INC_K_WIDE;
+  out->workspace = cpu_through_place(n, &t, out->workspace);
+  return 1;
+}
+
 static int query(const inc_node *n, inc_choice *out, int max, int *count) {
   int got = 0;
-  bool empty = any_empty(n);
-  for (int l = 0; l < LISTS && !empty && !references_only(); l++)
-    for (int i = 0; lists[l][i].op && got < max - 1; i++)
-      if (!strcmp(lists[l][i].op, n->op->name)) got += try_row(n, l * 256 + i, &out[got]);
+  if (!any_empty(n) && !references_only()) {
+    got = try_rows(n, out, max - 1);
+    if ((got == 0 || out[0].flags & INC_K_REF) && try_through(n, out)) got = 1;
+  }
   inc_error_clear(); /* a row that says no may have left a reason */
   if (n->op->ref && got < max)
     out[got++] = (inc_choice){.impl = "ref", .flags = INC_K_REF | CPU_IF_WIDE(work_of(n)), .id = REF_ID};
@@ -92,18 +111,42 @@ static int copy_node(const inc_node *n, inc_node *out) {
 static void drop(inc_kernel *k) {
   if (!k) return;
   if (k->row && k->row->drop) k->row->drop(k);
+  if (k->through) drop(k->through->inner);
+  inc_free(k->through);
   inc_free(k->node.in);
   inc_free(k);
+}
+
+static int prepare(const inc_node *n, const inc_choice *choice, uint32_t prep, inc_kernel **out);
+
+static int prepare_through(inc_kernel *k, const inc_choice *choice) {
+  inc_node wide;
+  inc_spec specs[12];
+  inc_choice inner = *choice;
+  inner.id &= ~THROUGH;
+  k->through = inc_zalloc(sizeof *k->through);
+  if (!k->through) return INC_EMEM;
+  cpu_through_widen(&k->node, &wide, specs);
+  INC_TRY(prepare(&wide, &inner, 0, &k->through->inner));
+  cpu_through_place(&k->node, k->through, k->through->inner->workspace);
+  return INC_OK;
+}
+
+static int prepare_row(inc_kernel *k, uint32_t prep) {
+  if (!k->row->make(&k->node, k))
+    return inc_fail(INC_ESTATE, NULL, "%s: the kernel chosen for this node no longer fits it",
+                    k->node.op->name);
+  return k->row->build ? k->row->build(k, prep) : INC_OK;
 }
 
 static int prepare(const inc_node *n, const inc_choice *choice, uint32_t prep, inc_kernel **out) {
   inc_kernel *k = inc_alloc(sizeof *k);
   if (!k) return INC_EMEM;
-  start_kernel(k, choice->id == REF_ID ? NULL : row_of(choice->id));
+  bool through = choice->id != REF_ID && choice->id & THROUGH;
+  start_kernel(k, through || choice->id == REF_ID ? NULL : row_of(choice->id));
   int code = copy_node(n, &k->node);
-  if (!code && k->row && !k->row->make(&k->node, k))
-    code = inc_fail(INC_ESTATE, NULL, "%s: the kernel chosen for this node no longer fits it", n->op->name);
-  if (!code && k->row && k->row->build) code = k->row->build(k, prep);
+  if (!code && through) code = prepare_through(k, choice);
+  if (!code && k->row) code = prepare_row(k, prep);
   if (code) {
     drop(k);
     return code;
@@ -113,6 +156,7 @@ static int prepare(const inc_node *n, const inc_choice *choice, uint32_t prep, i
 }
 
 static int run(inc_kernel *k, void *const *in, void *const *out, void *workspace, uint32_t same) {
+  if (k->through) return cpu_through_run(k, in, out, workspace);
   if (!k->row) return k->node.op->ref(&k->node, in, out);
   return k->row->run(k, in, out, workspace, same);
 }

@@ -56,13 +56,21 @@ void cpu_rows_out(const cpu_rows *r, void *p, void *workspace); /* copy back wha
 /* -- kernels ----------------------------------------------------------------------------------------- */
 typedef struct cpu_row cpu_row;
 
+/* A kernel for 16-bit floats made of one for f32 (through.c). */
+typedef struct cpu_through {
+  inc_kernel *inner;
+  size_t in[8], out[4],
+      scratch; /* places of the f32 copies and of the inner kernel's scratch in the workspace */
+} cpu_through;
+
 struct inc_kernel {
   const cpu_row *row;
   const char *impl;
   uint32_t flags; /* INC_K_* */
   size_t workspace;
   const inc_kernels *k;
-  inc_node node; /* a copy with its own specs, once prepared */
+  cpu_through *through; /* set: everything else but node is unused */
+  inc_node node;        /* a copy with its own specs, once prepared */
   union {
     dnn_conv conv;
     dnn_matmul matmul;
@@ -90,6 +98,11 @@ struct inc_kernel {
     } lines;
   } u;
 };
+
+/* The node with its 16-bit tensors as f32, over specs[12]; false when it has none or cannot be served so. */
+bool cpu_through_widen(const inc_node *n, inc_node *wide, inc_spec *specs);
+size_t cpu_through_place(const inc_node *n, cpu_through *t, size_t inner); /* -> workspace */
+int cpu_through_run(inc_kernel *k, void *const *in, void *const *out, void *workspace);
 
 struct cpu_row {
   const char *op;

@@ -230,6 +230,17 @@ TEST(conv) {
   CASE("conv2d", 1e-2, "", false, , T(BF16, 'l', 2, 16, 6, 6), T(BF16, 'c', 32, 16, 1, 1), NIL);
 }
 
+/* No library has f16 here: casts around the f32 kernel. */
+TEST(f16_goes_through_f32) {
+  operand x = T(F16, 'l', 2, 24, 9, 8), v = T(F32, 'c', 24), m = T(F16, 'c', 9, 30);
+  CASE("conv2d", 2e-3, "", false, a[1] = two(1, 1), x, T(F16, 'c', 16, 24, 3, 3), T(F16, 'c', 16));
+  CASE("batch_norm_train", 2e-3, "1", false, , x, v, v);
+  CASE("max_pool2d", 1e-6, "", false, a[0] = two(2, 2), x);
+  CASE("matmul", 2e-3, "", false, , m, T(F16, 'c', 30, 7));
+  CASE("add", 2e-3, "", false, , x, x);
+  CASE("softmax", 2e-3, "", false, , m);
+}
+
 static void norm_cases(int dt, char l, double tol) {
   operand x = {dt, 4, {3, 37, 9, 8}, l}, v = T(F32, 'c', 37), dy = x;
   for (int relu = 0; relu < 2; relu++) {
