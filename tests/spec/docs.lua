@@ -7,7 +7,13 @@
 -- Words that stand for something the reader has.
 local absent = {'net', 'opt', 'run', 'x', 'y', 'flowers', 'step', 'data', 'plan', 'self', 'ema', 'picture'}
 
+-- Files and folders that the reader has.
+local absent_files = {"'runs/", "'photos", "%.jpg'", "%.safetensors'", "%.lua'", "%.html'"}
+
 local function mentions_absent(code)
+  for _, pattern in ipairs(absent_files) do
+    if code:find(pattern) then return pattern end
+  end
   local bare = code:gsub("'[^']*'", "''"):gsub('[%w_]+%s*=', '=')
   for _, word in ipairs(absent) do
     if bare:find('%f[%w_.]' .. word .. '%f[^%w_]') then return word end
