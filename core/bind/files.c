@@ -2,8 +2,7 @@
 **
 ** core.load gives names in the file's order, because the order of string keys in a Lua table means nothing.
 ** Decoding JSON is Jansson's; encoding is lua/inc/json.lua, which asks here for strings and numbers, so that
-*a
-** Lua error half-way has nothing of C's to leave behind.
+** a Lua error half-way has nothing of C's to leave behind.
 */
 #include "bind/files.h"
 #include "base/mem.h"

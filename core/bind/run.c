@@ -300,8 +300,7 @@ static int run_wait(lua_State *L) {
 }
 
 /* core.run_finish(run): Ctrl-C in batch.  Stops the run, waits until it has saved, and takes the interrupt
-*down
-** for what Lua still has to say; core.interrupt_again() puts it back. */
+** down for what Lua still has to say; core.interrupt_again() puts it back. */
 static int run_finish(lua_State *L) {
   inc_run *r = check_run(L);
   lua_sethook(L, NULL, 0, 0); /* the shell's hook would raise in the middle of our last words */
@@ -354,8 +353,7 @@ static void put_error(lua_State *L, const inc_error *e) {
 }
 
 /* core.run_status(run) -> table: state, step, steps, epoch, epochs, loss, smooth_loss, lr, img_s, data_wait,
-*eta,
-** seconds, val, best, best_step, saved_step, bad, error, code */
+** eta, seconds, val, best, best_step, saved_step, bad, error, code */
 static int run_status(lua_State *L) {
   static const char *const states[] = {"running", "paused", "finished", "stopped", "failed"};
   inc_run_status s;

@@ -6,8 +6,7 @@
 ** bits as in a full decode.
 **
 ** Much larger pictures than are wanted can be shrunk inside the inverse transform, by 2, 4 or 8; other
-*factors
-** cost more than a whole decode.
+** factors cost more than a whole decode.
 **
 ** Strictness: libjpeg forgives damage and paints grey.  A training set should not contain such pictures, so
 ** every warning that means damaged data fails the read, and a missing end marker is found before decoding,

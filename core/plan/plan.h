@@ -54,8 +54,7 @@ double inc_plan_peek(const inc_plan *p, int output);
 /* Copy output k to `dst` (contiguous, inc_plan_output_spec dtype). */
 int inc_plan_read(const inc_plan *p, int output, void *dst);
 /* The first op, in order, whose float output is not finite, of the last compute: its layer's name and Lua
- *line
- ** into `name`; "" if all are finite.  Re-runs the step with checks; slow. */
+ ** line into `name`; "" if all are finite.  Re-runs the step with checks; slow. */
 int inc_plan_find_nan(inc_plan *p, inc_tensor *const *in, char *name, size_t n);
 
 typedef struct inc_plan_memory {

@@ -197,8 +197,7 @@ static bool is_better(const inc_run_status *s, const inc_run_val *v) {
 }
 
 /* Is this the best so far?  By top-1 of the held-out pictures, and loss where that is equal; without any
-*pictures
-** held out, the newest saved step is. */
+** pictures held out, the newest saved step is. */
 static bool is_best(inc_run *r, const step_facts *f, bool saving) {
   bool best = r->parts.validate ? f->validated && is_better(&r->status, &f->val) : saving;
   if (!best) return false;

@@ -1,8 +1,7 @@
 /* parts.c -- loader and plans under a run (parts.h).
 **
 ** Pixels are copied from the loader's ring into a tensor of the run's own: 9 MB a step cost a millisecond,
-*and
-** the slot is free for the workers while the step computes. */
+** and the slot is free for the workers while the step computes. */
 #include "run/parts.h"
 #include "base/mem.h"
 #include <stdio.h>

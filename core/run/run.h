@@ -1,11 +1,10 @@
 /* run.h -- a training run: one thread that steps, logs, validates and saves, and takes messages between
-*steps.
+** steps.
 **
 ** The thread never enters Lua.  What it drives is a small table of functions (inc_run_parts): the real one
 ** joins a loader and planned steps (parts.h), tests bring their own.  Everything that changes from step to
-*step
-** is a table made before the start (learning rate) or follows from the step number (random streams), so a run
-** that goes on from a checkpoint is the same to the bit.
+** step is a table made before the start (learning rate) or follows from the step number (random streams), so
+** a run that goes on from a checkpoint is the same to the bit.
 **
 ** Order within a step: batch, numbers, compute, look at the loss, commit, validation if due, log line, best,
 ** checkpoint if due.  Whatever fails before commit leaves the weights of the step before.

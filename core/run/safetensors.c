@@ -1,8 +1,7 @@
 /* safetensors.c -- the strict reader (safetensors.h).
 **
 ** Jansson parses the head: it checks UTF-8, refuses repeated keys, numbers that do not fit and text behind
-*the
-** end, and keeps the order of the names.  What it cannot know is checked here.
+** the end, and keeps the order of the names.  What it cannot know is checked here.
 */
 #include "run/safetensors.h"
 #include "base/err.h"

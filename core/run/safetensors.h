@@ -3,10 +3,8 @@
 ** The reader believes nothing: head longer than the file, the same name twice, tensors that overlap or leave
 ** holes, sizes that overflow, text that is no UTF-8, bytes behind the last tensor are all refused, before any
 ** memory is taken for data.  It reads with pread into memory of our own.  Mapping the file was rejected: a
-*file
-** that shrinks under a map kills the process, and 8-aligned data would have to be copied for the kernels
-*anyway.
-** The writer is that of file.h: the old file or the new one, never a part.
+** file that shrinks under a map kills the process, and 8-aligned data would have to be copied for the kernels
+** anyway. The writer is that of file.h: the old file or the new one, never a part.
 */
 #ifndef INC_SAFETENSORS_H
 #define INC_SAFETENSORS_H
@@ -49,8 +47,7 @@ int inc_safetensors_read(const inc_safetensors *st, const inc_stored *item, inc_
 int inc_safetensors_read_into(const inc_safetensors *st, const inc_stored *item, inc_tensor *t);
 
 /* Names must differ; metadata are strings, and {"format": "pt"} is added for other readers.  Within one size
-*of
-** element the tensors keep their order: wide ones come first, so that each is aligned. */
+** of element the tensors keep their order: wide ones come first, so that each is aligned. */
 int inc_safetensors_save(const char *path, int n, const inc_named *item, int n_meta, const inc_pair *meta);
 
 /* Copy between a tensor of any strides and row-major bytes. */

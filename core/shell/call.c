@@ -1,9 +1,8 @@
 /* call.c -- every call into Lua goes through here, so that every error is told the same way.
 **
 ** The message handler is lua/inc/shell/errors.lua: it runs while the stack still stands and keeps the
-*message,
-** the user's own line and the full trace in one record.  It is loaded before anything else can fail; until
-** then (and if it fails itself) the bare message has to do.
+** message, the user's own line and the full trace in one record.  It is loaded before anything else can fail;
+** until then (and if it fails itself) the bare message has to do.
 */
 #include "base/interrupt.h"
 #include "shell/shell.h"

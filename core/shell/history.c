@@ -2,9 +2,8 @@
 **
 ** One entry a line, with \n and \\ escaped, so that a loop typed over three lines comes back as one entry. It
 ** is appended by a single write to a file opened with O_APPEND, before the entry runs: two shells can share
-*the
-** file, and kill -9 loses nothing.  A torn last line (no newline) is skipped.  Readline's own file functions
-** were rejected: they split entries and rewrite the whole file.
+** the file, and kill -9 loses nothing.  A torn last line (no newline) is skipped.  Readline's own file
+** functions were rejected: they split entries and rewrite the whole file.
 */
 #include "base/mem.h"
 #include "shell/shell.h"

@@ -85,8 +85,7 @@ static int finish_catch(lua_State *L, int status, lua_KContext k) {
 }
 
 /* host.catch_interrupt(f, ...) -> true, results; or false, "interrupted" when Ctrl-C stopped f.  The one
- *place
- ** that takes an interrupt for itself: other errors go on upwards. */
+ ** place that takes an interrupt for itself: other errors go on upwards. */
 static int host_catch_interrupt(lua_State *L) {
   luaL_checkany(L, 1);
   lua_pushboolean(L, 1);

@@ -3,8 +3,7 @@
 ** Three things make that hold, each a hole in the stand-alone `lua`:
 **   - the hook that raises must be set on the coroutine that is running, so resume and wrap keep track of it;
 **   - `while true do pcall(f) end` would swallow an ordinary error, so pcall, xpcall and resume raise it
-*again
-**     for as long as the flag of base/interrupt.h is up; the prompt takes it down;
+**     again for as long as the flag of base/interrupt.h is up; the prompt takes it down;
 **   - the default action is never restored: a second Ctrl-C explains, a third within a second of the second
 **     ends the process, for C code that never looks at the flag.
 ** A count hook that is always on was rejected: it costs a loop half its speed.

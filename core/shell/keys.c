@@ -1,9 +1,8 @@
 /* keys.c -- Enter, Tab, the arrows, pasting, and the editor.
 **
 ** Several lines are one entry: Enter adds a line while the text is not a complete piece of Lua, the arrows
-*move
-** between its lines before they go to the history, and a paste arrives as a whole.  A second prompt for each
-** further line was rejected for good terminals: what was typed could then no longer be edited.
+** move between its lines before they go to the history, and a paste arrives as a whole.  A second prompt for
+** each further line was rejected for good terminals: what was typed could then no longer be edited.
 */
 #include "base/mem.h"
 #include "shell/shell.h"
@@ -94,8 +93,7 @@ static int key_tab(int count, int key) {
 /* -- arrows --------------------------------------------------------------------------------------------- */
 
 /* Going through the history is ours: readline's own way ties its lists of edits to history entries and, in
- *the
- ** version that distributions ship, frees some of them twice. */
+ ** the version that distributions ship, frees some of them twice. */
 static struct {
   int on, place; /* index in history_list(), history_length for what was typed */
   size_t prefix; /* entries must begin with so much of `typed` */

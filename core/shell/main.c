@@ -1,8 +1,7 @@
 /* main.c -- the program: options, then a line, a script, a verb, or the prompt.
 **
 ** Everything Lua happens under one protected call, so that lack of memory too ends in a sentence.  A script
-*and
-** a verb are the same thing, apart from where the file is found and whether a Lua line is worth telling.
+** and a verb are the same thing, apart from where the file is found and whether a Lua line is worth telling.
 ** Status: 0, 1 after an error, 130 after Ctrl-C; a script may return another (a number, or false for 1).
 */
 #include "base/interrupt.h"

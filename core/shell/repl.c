@@ -164,8 +164,7 @@ static char *read_entry(lua_State *L, int smart) {
 }
 
 /* Output that did not end in a newline keeps its line: a mark, then as many blanks as a row has less one,
- *which
- ** wrap to the next row only if the cursor did not stand in the first column. */
+ ** which wrap to the next row only if the cursor did not stand in the first column. */
 static void fresh_line(void) {
   int rows, columns;
   rl_get_screen_size(&rows, &columns);

@@ -3,7 +3,7 @@
 ** No shell sees the arguments, so nothing that a user typed can become a command.  The pipe to the child is a
 ** socket pair, because send() can be told not to raise SIGPIPE when the child dies early.  The child gets its
 ** own process group: Ctrl-C at the terminal is for the shell, and the time limit ends whatever the child
-*began.
+** began.
 */
 #include "shell/shell.h"
 #include <errno.h>
@@ -85,8 +85,7 @@ static void give(int *fd, const char **p, size_t *left) {
 }
 
 /* Feed and read until the child closed both outputs or time is over; returns 0 in the latter case.  Errors
- *are
- ** kept up to the size of `err`, which is plenty for a sentence. */
+ ** are kept up to the size of `err`, which is plenty for a sentence. */
 static int talk(child *c, const char *in, size_t left, double limit, luaL_Buffer *out, char *err,
                 size_t cap) {
   double end = now() + limit;

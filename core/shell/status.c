@@ -1,11 +1,10 @@
 /* status.c -- news above the prompt, while something is being typed.
 **
 ** Two kinds: messages, which stay in the scroll-back, and one status line, which is rewritten in place
-*directly
-** above the prompt.  Both are drawn the same way: wipe what readline has drawn, write, let readline draw
-*again,
-** so what is typed never gets mangled.  On a terminal that cannot move its cursor the status line is left out
-** and messages wait for the next prompt.  Any thread may queue a message; only the prompt's thread draws.
+** directly above the prompt.  Both are drawn the same way: wipe what readline has drawn, write, let readline
+** draw again, so what is typed never gets mangled.  On a terminal that cannot move its cursor the status line
+** is left out and messages wait for the next prompt.  Any thread may queue a message; only the prompt's thread
+** draws.
 */
 #include "base/mem.h"
 #include "shell/shell.h"

@@ -4,8 +4,8 @@
 ** windows cover it.  Both are: for each row and column of the destination, a range of rows and columns of the
 ** source.  The sum is separable, so for each destination row the source rows of its range are first added up
 ** into a line of f32, and then runs of that line: kh + kw additions an element instead of kh * kw.  All
-*channels
-** of a pixel are taken together: in narrower strips memory would be walked with gaps, at a third of the
+** channels of a pixel are taken together: in narrower strips memory would be walked with gaps, at a third of
+** the
 *speed.  The divisor is a product of a row's and a column's share;
 ** it belongs to the window, so it is applied to the destination forward and to the source backward. */
 

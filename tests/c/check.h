@@ -36,9 +36,7 @@ static inline void check_add_(check_test *t) {
 #define TEST(id)                                                                                             \
   static void test_##id(void);                                                                               \
   static check_test entry_##id = {#id, test_##id, NULL};                                                     \
-  __attribute__((constructor)) static void add_##id(void) {                                                  \
-    check_add_(&entry_##id);                                                                                 \
-  }                                                                                                          \
+  __attribute__((constructor)) static void add_##id(void) { check_add_(&entry_##id); }                       \
   static void test_##id(void)
 
 /* Report and leave the test.  In a helper that is not a TEST, use it only where returning void is right. */
