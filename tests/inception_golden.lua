@@ -71,7 +71,7 @@ local function planned_step(net, x, y, step)
   end)(x, y)
   local grads = {}
   for _, item in ipairs(opt:slots()) do
-    local name = item[1]:match '^%w+%.(.*)$'
+    local name = item[1]:match '^[%w_]+%.(.*)$'
     if name then grads[name] = item[2] end
   end
   return logits, aux, loss, grads

@@ -1,6 +1,6 @@
--- net_step.lua: our side of full.py: one step of the golden's net, every tensor of it into a safetensors file.
+-- net_step.lua: our side of full.py: one step of the golden's net, every tensor of it into a file.
 --
---     incsh scripts/golden/net_step.lua OUT.safetensors true|false [plan]      (does padding count in the pools)
+--     incsh scripts/golden/net_step.lua OUT.safetensors true|false [plan]     (does padding count in pools)
 
 package.path = 'tests/?.lua;' .. package.path
 local inception = require 'inception_golden'

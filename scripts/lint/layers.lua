@@ -1,7 +1,7 @@
 -- layers.lua: fails on an #include that points up the layers of core/, or out of them.
 --
---   base < ops < exec < plan < run < bind < shell;  data stands on base and kernels, cpu on
---   base, ops and exec, kernels/cpu on base.  Headers right in core/ (the public API, the backend table) may be read by all.
+--   base < ops < exec < plan < run < bind < shell;  data stands on base and kernels, cpu on base, ops and
+--   exec, kernels/cpu on base.  Headers right in core/ (the graph, the backend table) may be read by all.
 --   lua.h belongs to bind and shell: a core that knew Lua could not be used, or tested, without it.
 --
 -- The table below is the design; a new edge is a decision, not a detail.
