@@ -26,7 +26,7 @@ local modules = {
 local verbs = {
   'bench', 'compare', 'convert', 'doctor', 'evaluate', 'inspect', 'pack', 'predict', 'resume', 'train',
 }
-local global_modules = {'data', 'help', 'models', 'nn', 'optim', 'recipes'}
+local global_modules = {'data', 'help', 'models', 'nn', 'optim', 'plot', 'recipes'}
 
 -- -- loading ------------------------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ local spec = args.spec('inc.plot', 'series:any...; title:string?, xlabel:string?
 
 -- The checked options; numbers where series are expected are one series: inc.plot{1, 3, 2, logy = true}.
 local function options(given)
+  if (getmetatable(given) or {}).__series then given = {given} end
   local o = spec(given)
   if type(o.series[1]) == 'number' then o.series = {o.series} end
   if not (o.smooth >= 0 and o.smooth < 1) then
@@ -76,6 +77,8 @@ local function options(given)
 end
 
 local function as_series(item, place)
+  local series = type(item) == 'table' and (getmetatable(item) or {}).__series
+  if series then item = series(item) end
   if type(item) == 'userdata' or (type(item) == 'table' and item.y == nil) then item = {y = item} end
   local what = ('series %d'):format(place)
   if type(item) ~= 'table' then fail('inc.plot: %s: expected numbers, got %s', what, type(item)) end
@@ -247,7 +250,8 @@ end
 
 --- Draw series in the terminal, or write them to `file`. A failure is one sentence on stderr, never an error.
 -- @name inc.plot
--- @param series each numbers, a tensor, or {name =, x =, y =}; the numbers of one series may also stand alone
+-- @param series each numbers, a tensor, a schedule of optim, or {name =, x =, y =}; the numbers of one
+--   series and one schedule may also stand alone
 -- @param smooth TensorBoard's running mean, 0 (none) up to below 1; the legend says so
 -- @param file a name that ends in .png, .svg or .pdf; width and height then count pixels, else columns and
 --   rows

@@ -10,6 +10,7 @@ local args = require 'inc.args'
 local json = require 'inc.json'
 local build = require 'inc.train.build'
 local folder = require 'inc.train.folder'
+local schedule = require 'inc.schedule'
 local settings = require 'inc.train.settings'
 local Run = require 'inc.run'
 
@@ -17,16 +18,16 @@ local trainer = {}
 
 -- -- one run ------------------------------------------------------------------------------------------------
 
-local function learning_rates(job)
-  local o = job.settings
-  local rates = o.schedule:table(o.optimizer.options.lr, {total_steps = o.total,
-    steps_per_epoch = o.epoch_steps})
+-- The numbers that change from step to step (lr, and what else has a schedule), with what was set by hand.
+local function numbers(job)
   for _, change in ipairs(job.changes or {}) do
-    for step = change.step, o.total do
-      if change.name == 'lr' then rates[step] = change.value end
+    for _, number in ipairs(job.numbers) do
+      for step = change.step, number[1] == change.name and job.settings.total or 0 do
+        number[3][step] = change.value
+      end
     end
   end
-  return rates
+  return job.numbers
 end
 
 local function check_free(net)
@@ -43,8 +44,10 @@ local function prepare(job)
   job.net = build.net(o, job.images:classes())
   check_free(job.net)
   job.validates = info.val > 0
-  job.optimizer = o.optimizer:bind(job.net)
-  job.average = o.ema and o.ema:bind(job.net)
+  local set = schedule.set(o.schedule)
+  job.optimizer = o.optimizer:bind(job.net, {follow = set:follow(), norms = o.norms or false})
+  job.numbers = set:numbers(job.optimizer, {total_steps = o.total, steps_per_epoch = o.epoch_steps})
+  job.average = o.ema and o.ema:bind(job.net) or job.optimizer:average(job.net)
   job.rng = core.tensor{o.seed, 0, dtype = 'i64'}
   job.plan = build.step_plan(job.net, o, job.optimizer, job.average, job.rng)
   build.check_memory(job.plan, o.batch)
@@ -66,8 +69,9 @@ local function start_options(job)
   return {
     folder = job.folder, lock = job.lock, first = first, steps = o.total, epoch_steps = o.epoch_steps,
     batch = o.batch, save_every = o.save_every, val_every = o.val_every, seed = o.seed, rng = job.rng,
-    plan = job.plan, eval = job.validates and job.eval or nil, images = job.images, outputs = {'loss'},
-    numbers = {{'lr', job.optimizer.lr, learning_rates(job)}},
+    plan = job.plan, eval = job.validates and job.eval or nil, images = job.images,
+    outputs = o.norms and {'loss', 'grad_norm', 'update_norm'} or {'loss'},
+    numbers = numbers(job),
     state = job.state, meta = build.metadata(job.net, 'checkpoint'),
     export = job.average and job.average:named_tensors() or job.net:state(),
     export_meta = build.metadata(job.net, 'weights'),
@@ -101,7 +105,11 @@ end
 -- @param steps, epochs how long, in all
 -- @param batch pictures a step
 -- @param optimizer one of optim, or its name; lr, momentum, weight_decay, clip_norm change it
--- @param schedule one of optim (cosine, step, exponential, constant), or its name
+-- @param schedule one of optim (cosine, one_cycle, step, ...), its name, a function of (step, run), or
+--   several: {lr = ..., momentum = ...}
+-- @param accumulate parts of a batch that are computed one after the other, where memory is short; norm
+--   layers see a part at a time
+-- @param norms true also logs the norms of gradients and updates
 -- @param ema decay of an average of the weights, which validation and best.safetensors then use
 -- @param freeze Lua patterns of parameters that stay as they are
 -- @param augment light, inception or none

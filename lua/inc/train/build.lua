@@ -126,12 +126,25 @@ function build.size_of(net) return net.preprocess and net.preprocess.size or 299
 --- Planned training step: pictures and labels to the loss; the state moves on when it is committed.
 function build.step_plan(net, o, optimizer, average, rng)
   local options = {label_smoothing = o.label_smoothing, aux_weight = o.aux_weight}
-  local function step(x, y)
+  local parts = o.accumulate or 1
+  local function loss_of(x, y)
     local loss = net:loss(x, y, options)
-    loss:backward()
+    if parts > 1 then loss = loss * (1 / parts) end
+    loss:backward() -- gradients of the parts add up
+    return loss
+  end
+  local function step(x, y)
+    local size, loss = o.batch // parts, nil
+    for i = 1, parts do
+      local first = (i - 1) * size + 1
+      local part = parts == 1 and loss_of(x, y) or
+        loss_of(x:narrow(1, first, size), y:narrow(1, first, size))
+      loss = loss and loss + part or part
+    end
     optimizer:step()
     if average then average:step() end
-    return loss
+    if not optimizer.norms then return loss end
+    return loss, optimizer.grad_norm, optimizer.update_norm
   end
   local specs = {pictures_spec(o.batch, build.size_of(net)), {dtype = 'i64', shape = {o.batch}}}
   return in_mode(net, true, o.precision, function()

@@ -19,7 +19,7 @@ settings.spec = args.spec('train', 'net:any?, data:any?; out:string?, weights:st
   'freeze:any?, augment:enum(inception|light|none)?, precision:enum(auto|f32|bf16)=auto, ' ..
   'devices:string=cpu, sync_bn:bool=false, ema:any?, label_smoothing:number?, aux:bool?, ' ..
   'aux_weight:number?, dropout:number?, size:int?, workers:int=0, seed:int=1, save_every:int?, ' ..
-  'val_every:int?, ' ..
+  'val_every:int?, accumulate:int=1, norms:bool=false, ' ..
   'bad:enum(skip|stop)=skip, plot:bool=false, plan:bool=true')
 
 -- -- pieces -------------------------------------------------------------------------------------------------
@@ -50,16 +50,20 @@ local function check_optimizer(o, usual)
 end
 
 local usual_schedules = {
-  constant = {}, cosine = {warmup = 0.05}, exponential = {0.94, every = '2 epochs'}, step = {0.1,
-    every = 0.33},
+  cosine = {warmup = 0.1}, exponential = {0.94, every = '2 epochs'}, step = {0.1, every = 0.33},
+  multistep = {{0.5, 0.75}},
 }
 
 local function check_schedule(given)
   if given == nil then return optim.constant{} end
-  if type(given) == 'string' then return schedule.by_name(given, usual_schedules[given]) end
-  if schedule.is_schedule(given) then return given end
-  args.fail('train: schedule: expected one of optim or its name (%s), got %s',
-    table.concat(schedule.names(), ', '), args.show(given))
+  if type(given) == 'string' then given = schedule.by_name(given, usual_schedules[given]) end
+  local set = schedule.set(given)
+  for _, name in ipairs(set.names) do
+    if set.by_name[name]:tracker() then
+      args.fail 'train: schedule: optim.plateau: not built yet in train (see optim.plateau for loops)'
+    end
+  end
+  return #set.names == 1 and set.by_name.lr or set
 end
 
 local function check_ema(given)
@@ -91,6 +95,19 @@ local function positive(o, ...)
     if o[name] and (o[name] <= 0 or o[name] ~= o[name]) then
       args.fail('train: %s: expected more than 0, got %s', name, args.show(o[name]))
     end
+  end
+end
+
+local function check_parts(o)
+  if o.batch % o.accumulate ~= 0 then
+    args.fail('train: accumulate: expected parts of equal size, got %d parts of batch %d', o.accumulate,
+      o.batch)
+  end
+end
+
+local function check_average(o)
+  if o.ema and o.optimizer.kind.average then
+    args.fail('train: ema: optim.%s keeps an average of its own: leave ema out', o.optimizer.name)
   end
 end
 
@@ -135,7 +152,9 @@ function settings.read(given)
   local usual = from_recipe(o, o.weights ~= nil or o.net ~= nil)
   o.optimizer, o.schedule, o.ema = check_optimizer(o, usual), check_schedule(o.schedule), check_ema(o.ema)
   o.freeze, o.classes = check_freeze(o.freeze), check_classes(o.classes)
-  positive(o, 'steps', 'epochs', 'batch', 'size', 'save_every', 'val_every')
+  positive(o, 'steps', 'epochs', 'batch', 'size', 'accumulate', 'save_every', 'val_every')
+  check_parts(o)
+  check_average(o)
   if o.steps and o.epochs then args.fail 'train: steps and epochs: expected one of them, got both' end
   if o.precision == 'auto' then o.precision = settings.has_bf16() and 'bf16' or 'f32' end
   return o
@@ -145,6 +164,7 @@ end
 local plain = {
   'model', 'weights', 'steps', 'epochs', 'batch', 'augment', 'precision', 'devices', 'label_smoothing', 'aux',
   'aux_weight', 'dropout', 'size', 'workers', 'seed', 'save_every', 'val_every', 'bad', 'plot',
+  'accumulate', 'norms',
 }
 
 --- The plain form for config.json.

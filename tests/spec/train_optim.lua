@@ -1,0 +1,75 @@
+-- What train does with optimizers and schedules: several numbers that change, a function, parts of a batch,
+-- norms in the log, an optimizer that keeps an average of its own, and one of the user's; and that a run that
+-- was cut in two is the same to the bit.
+
+local tiny = require 'tiny'
+
+-- A run of 30 steps, and one that stops on the way and is resumed: the same state, the same log.
+local function same_in_two_parts(changes)
+  local pictures, whole, parts = make_pictures(3, 14, 48), tmp() .. '/whole', tmp() .. '/parts'
+  changes.steps = 30
+  local run = tiny.run(tiny.net(), pictures, whole, changes)
+  local cut = train(tiny.options(tiny.net(), pictures, parts, changes))
+  while cut:status().step < 5 do inc.core.run_wait(cut.handle, 0.001) end
+  cut:stop():wait{quiet = true}
+  check.ok(cut:status().step < 30, 'stopped too late to test anything')
+  resume{parts, net = tiny.net(3, 77)}:wait{quiet = true}
+  check.equal((tiny.state(parts)), (tiny.state(whole)))
+  check.equal(tiny.facts(parts), tiny.facts(whole))
+  return run.log, run
+end
+
+test('several numbers follow schedules, and the log has them', function()
+  local dip = optim.step{0.5, every = 4}
+  local log = same_in_two_parts{optimizer = optim.sgd{lr = 0.05, momentum = 0.8},
+    schedule = {lr = optim.step{0.1, every = 5}, momentum = dip}}
+  check.close({log.lr[5], log.lr[6], log.momentum[4], log.momentum[5]}, {0.05, 0.005, 0.8, 0.4}, 1e-6)
+end)
+
+test('a schedule may be a Lua function', function()
+  local log = same_in_two_parts{optimizer = optim.adamax{}, schedule = function(step, run)
+    return 1 - (step - 1) / 24
+  end}
+  check.close({log.lr[1], log.lr[3]}, {0.05, 0.05 * 22 / 24}, 1e-6)
+end)
+
+test("schedule-free: validation and best.safetensors see the average", function()
+  local _, run = same_in_two_parts{optimizer = optim.schedule_free_adamw{}, ema = false,
+    schedule = 'constant'}
+  local slots, best = {}, tiny.net()
+  for _, entry in ipairs(run.optimizer:slots()) do slots[entry[1]] = entry[2] end
+  check.ok(slots['x.1.weight'] ~= nil)
+  best:load(run.folder .. '/best.safetensors')
+  check.ok(run:status().best ~= nil)
+  if run:status().best_step == 30 then check.close(best[1].weight, slots['x.1.weight']) end
+  check.raises(function()
+    tiny.run(tiny.net(), make_pictures(3, 14, 48), tmp() .. '/run', {optimizer = optim.schedule_free_sgd{}})
+  end, 'train: ema: optim.schedule_free_sgd keeps an average of its own: leave ema out')
+end)
+
+test("one of the user's own, with norms in the log", function()
+  optim.new('plain_step', {update = function(p, g, _, h) p:sub_(g * h.lr) end})
+  local log = same_in_two_parts{optimizer = optim.plain_step{}, schedule = 'constant', norms = true}
+  for step = 1, 12 do
+    check.close(log.update_norm[step], 0.05 * log.grad_norm[step], 1e-4)
+  end
+end)
+
+test('a batch in parts has the gradients of the whole one', function()
+  local pictures = make_pictures(3, 14, 48)
+  local function losses(n)
+    local net = tiny.net()
+    net:freeze '^[25]' -- norm layers by their running statistics: parts see what the whole sees
+    local changes = {accumulate = n, ema = false, norms = true, augment = 'none', steps = 4}
+    inc.seed(1)
+    local log = tiny.run(net, pictures, ('%s/%d'):format(tmp(), n), changes).log
+    return log
+  end
+  local whole, parts = losses(1), losses(4)
+  check.close(parts.loss[1], whole.loss[1], 0.2) -- dropout differs
+  check.ok(parts.loss[4] < 3 and parts.grad_norm[1] > 0)
+  check.raises(function() tiny.run(tiny.net(), pictures, tmp() .. '/run', {accumulate = 3}) end,
+    'train: accumulate: expected parts of equal size, got 3 parts of batch 8')
+  check.raises(function() tiny.run(tiny.net(), pictures, tmp() .. '/run', {schedule = 'plateau'}) end,
+    'train: schedule: optim.plateau: not built yet in train (see optim.plateau for loops)')
+end)
