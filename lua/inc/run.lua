@@ -166,7 +166,6 @@ function methods:plot(names)
   list.title, list.xlabel = self.folder, 'step'
   inc.plot(list)
   self:write_plot()
-  return self
 end
 
 --- Write loss.png into the run's folder; nil and a sentence when it cannot be drawn.
