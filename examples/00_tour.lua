@@ -2,8 +2,8 @@
 --
 --     incsh examples/00_tour.lua
 --
--- The same lines can be typed at the prompt. Pictures are made up on the way: three classes of coloured noise,
--- which a net of two convolutions tells apart after a few steps.
+-- The same lines can be typed at the prompt. Pictures are made up on the way: three classes of coloured
+-- noise, which a net of two convolutions tells apart after a few steps.
 
 -- == tensors ==================================================================
 

@@ -110,10 +110,11 @@ local function passes(nets, part, o)
   return list
 end
 
-local function check_same_classes(nets)
-  local first = table.concat(nets[1].classes, '\n')
+-- A net that knows no classes has those of the data.
+local function check_same_classes(nets, classes)
   for _, s in ipairs(nets) do
-    if table.concat(s.classes, '\n') ~= first then
+    s.classes = s.classes or classes
+    if table.concat(s.classes, '\n') ~= table.concat(nets[1].classes, '\n') then
       args.fail('evaluate: %s: expected the classes of %s', s.name, nets[1].name)
     end
   end
@@ -129,8 +130,8 @@ local function bad_list(images, met)
   return require('inc.json').list(list)
 end
 
--- A contact sheet of the surest mistakes.
-local function draw_errors(path, images, scores, classes)
+-- Numbers of the wrong answers, the surest first.
+local function mistakes(scores)
   local wrong = {}
   for k = 1, scores.n do
     if scores.called[k] ~= scores.label[k] then wrong[#wrong + 1] = k end
@@ -139,15 +140,28 @@ local function draw_errors(path, images, scores, classes)
     local ca, cb = scores.confidence[a], scores.confidence[b]
     return ca > cb or ca == cb and a < b
   end)
-  local root, list = images:info().root, {}
-  for i = 1, math.min(24, #wrong) do
+  return wrong
+end
+
+local THUMB, GAP, COLUMNS, MOST = 160, 6, 6, 24
+
+-- A PNG of the surest mistakes, row by row; their names go to stderr, for stdout may be JSON.
+local function draw_errors(path, images, scores, classes)
+  local wrong, root, names = mistakes(scores), images:info().root, {}
+  local n = math.min(MOST, #wrong)
+  if n == 0 then return inc.note('%s: not written: there are no mistakes', path) end
+  local step, columns = THUMB + GAP, math.min(COLUMNS, n)
+  local rows = (n + columns - 1) // columns
+  local sheet = core.full{3, rows * step + GAP, columns * step + GAP, value = 255, dtype = 'u8'}
+  for i = 1, n do
     local k = wrong[i]
-    local item = images:item(scores.picture[k])
-    list[i] = {file = root .. '/' .. item.path, text = ('%s, called %s'):format(classes[scores.label[k]],
-      classes[scores.called[k]])}
+    local y, x = (i - 1) // columns * step + GAP, (i - 1) % columns * step + GAP
+    sheet[{{}, {y + 1, y + THUMB}, {x + 1, x + THUMB}}] = core.image_view(
+      core.image(root .. '/' .. images:item(scores.picture[k]).path), {size = THUMB, short_side = THUMB})
+    names[i] = ('%s called %s'):format(classes[scores.label[k]], classes[scores.called[k]])
   end
-  if #list == 0 then return inc.note('no mistakes: %s is not written', path) end
-  require('inc.data.sheet').write(path, list)
+  core.image_save(path, sheet)
+  inc.note('%s: %d of %d mistakes, %d in a row: %s', path, n, #wrong, columns, table.concat(names, ', '))
 end
 
 --- Judge a net, a run or a weights file (or several of them: their average) on pictures, each exactly once.
@@ -165,8 +179,8 @@ function evaluate.evaluate(given)
   local o = evaluate.spec(given)
   local nets, data = source.split(o.what, o.data, 'evaluate')
   for i, what in ipairs(nets) do nets[i] = source.open(what, 'evaluate', o.raw) end
-  check_same_classes(nets)
   local images, part = source.pictures(data, nets[1], o.part, 'evaluate')
+  check_same_classes(nets, images:classes())
   if #images:indices(part) == 0 then
     args.fail('evaluate: %s: its part %s holds no pictures', images:info().root, part)
   end

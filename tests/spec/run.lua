@@ -49,6 +49,19 @@ test('evaluate agrees with the run, whatever it is given', function()
   check.contains(tostring(b), 'rows: what it is')
 end)
 
+test('several nets are averaged, and mistakes are drawn', function()
+  local pictures, dir = make_pictures(3, 14, 48), tmp()
+  local held_out = data.folder{pictures, val = 0.3}.val
+  local a, b = tiny.net(3, 1), tiny.net(3, 2)
+  local one, two = evaluate{a, held_out}, evaluate{b, held_out}
+  local both = evaluate{a, b, held_out, errors = dir .. '/errors.png'}
+  check.ok(both.loss <= (one.loss + two.loss) / 2, 'the loss of a mean is at most the mean of losses')
+  check.close(evaluate{a, a, held_out}.loss, one.loss, 1e-6)
+  check.ok(inc.image(dir .. '/errors.png'):size(1) == 3)
+  check.raises(function() evaluate{a, tiny.net(4), held_out} end, '~expected 3 classes, the net gives 4')
+  check.equal(evaluate{a, held_out, crops = 12}.n, one.n)
+end)
+
 test('best.safetensors holds the averages, and raw weights stay in the checkpoint', function()
   local pictures, out = make_pictures(3, 14, 48), tmp() .. '/run'
   tiny.run(tiny.net(), pictures, out)
