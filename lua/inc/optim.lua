@@ -16,6 +16,7 @@ require 'inc.optim.layerwise'
 require 'inc.optim.schedule_free'
 optim.defining = nil
 require 'inc.optim.schedules'
+require 'inc.optim.finder'
 
 optim.schedule_from_table = schedule.from_table
 optim.ema = require('inc.ema').describe

@@ -68,8 +68,8 @@ local function release(text, own, changes)
   return recipe(text, settings, changes)
 end
 
---- TensorFlow's 2016 release on one machine: RMSProp with epsilon inside the root, rate 0.1 times 0.16 every 30
--- epochs, average of weights.
+--- TensorFlow's 2016 release on one machine: RMSProp with epsilon inside the root, rate 0.1 times 0.16 every
+-- 30 epochs, average of weights.
 -- > recipes.release{batch = 256}
 function recipes.release(changes)
   return release("recipes.release: TensorFlow's release of 2016, one machine (inception_train.py)", {

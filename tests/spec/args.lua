@@ -65,6 +65,14 @@ test('recipes are tables of options, changed by name', function()
   check.equal(recipes.fine_tune{epochs = 3}.epochs, 3)
   check.equal(tostring(recipes.paper{}.optimizer), 'optim.rmsprop{lr = 0.045, alpha = 0.9, eps = 1, ' ..
     'momentum = 0.9, eps_inside = true, weight_decay = 4e-05, clip_norm = 2}')
-  check.equal(recipes.release_fine_tune{}.steps, 2000)
-  check.contains(recipes.head_only{}, 'freeze = "^[CM]"')
+  check.equal(recipes.flowers{}.steps, 2000)
+  check.equal(tostring(recipes.head_only{epochs = 5}), [[
+recipes.head_only: the classifier alone, our own numbers
+  augment          "light"
+  batch            32
+  epochs           5
+  freeze           "^[CM]"
+  label_smoothing  0.1
+  optimizer        optim.sgd{lr = 0.05, momentum = 0.9, nesterov = true, weight_decay = 0, ]] ..
+    'decay_norms = false, layer_decay = 1}\n  schedule         optim.cosine{}')
 end)

@@ -73,3 +73,17 @@ test('a batch in parts has the gradients of the whole one', function()
   check.raises(function() tiny.run(tiny.net(), pictures, tmp() .. '/run', {schedule = 'plateau'}) end,
     'train: schedule: optim.plateau: not built yet in train (see optim.plateau for loops)')
 end)
+
+test('find_rate suggests a rate and leaves the net as it was', function()
+  local net, pictures = tiny.net(), data.folder{make_pictures(3, 14, 48), val = 0.3}
+  local before = net[1].weight:tolist()
+  local f = optim.find_rate{net, pictures, steps = 40, batch = 8, low = 1e-5, high = 100, augment = 'light'}
+  check.equal(net[1].weight:tolist(), before)
+  check.ok(f.suggested and f.suggested > 1e-3 and f.suggested < 10, tostring(f))
+  check.contains(tostring(f), 'the loss falls fastest at lr = ')
+  check.equal(#inc.optim.find_rate{net, pictures, steps = 10, batch = 8}.rates, 10)
+  check.raises(function() optim.find_rate{net, pictures, low = 1, high = 0.1} end,
+    'optim.find_rate: low and high: expected 0 < low < high, got 1 and 0.1')
+  check.raises(function() optim.find_rate{net, 3} end,
+    'optim.find_rate: data: expected a folder, or what data.folder gives, got 3')
+end)

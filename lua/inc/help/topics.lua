@@ -66,8 +66,10 @@ Training
   again = resume{'runs/first', epochs = 8}
   evaluate{net, flowers.val}   predict{net, 'rose.jpg'}
 
-  optim.sgd  optim.rmsprop  optim.adam  optim.adamw
-  optim.constant  optim.step  optim.exponential  optim.cosine
+  optim.sgd  nesterov  rmsprop  adagrad  adadelta  adam  adamw  nadam  radam  adamax  lion  lamb  lars  muon
+  optim.schedule_free_sgd  optim.schedule_free_adamw  optim.new('yours', {...})      help 'optim.lamb'
+  optim.constant  step  multistep  exponential  polynomial  cosine  one_cycle  plateau  lambda
+  plot(optim.one_cycle{})   print(recipes.fine_tune{})   optim.find_rate{net, flowers}
 
 At the prompt a run works in the background; a script waits for it at its end.]]
 
