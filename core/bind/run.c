@@ -228,6 +228,7 @@ static void read_opts(lua_State *L, int t, inc_run_opts *o) {
   o->epoch_steps = int_field(L, t, "epoch_steps", 1), o->batch = int_field(L, t, "batch", 1);
   o->save_every = int_field(L, t, "save_every", 0), o->val_every = int_field(L, t, "val_every", 0);
   o->seed = (uint64_t)int_field(L, t, "seed", 0);
+  o->bad = int_field(L, t, "bad", 0);
   o->best = number_field(L, t, "best", -1), o->best_step = int_field(L, t, "best_step", -1);
   o->best_loss = number_field(L, t, "best_loss", 0);
   o->changes = string_field(L, t, "changes");

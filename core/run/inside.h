@@ -19,7 +19,7 @@ struct inc_run {
   inc_run_parts parts;
   char *folder;
   int lock, log;
-  int64_t first, steps, epoch_steps, batch, save_every, val_every;
+  int64_t first, steps, epoch_steps, batch, save_every, val_every, bad;
   int n_outputs, n_numbers, n_state, n_export, n_meta, n_export_meta;
   char *output[INC_RUN_OUTPUTS];
   number number[INC_RUN_NUMBERS];

@@ -136,7 +136,7 @@ static void tell_bad(inc_run *r) {
     inc_run_tell(r, (inc_run_event){.kind = INC_EV_BAD, .step = r->status.step, .text = t.s});
   }
   pthread_mutex_lock(&r->m);
-  r->status.bad = n;
+  r->status.bad = r->bad + n;
   pthread_mutex_unlock(&r->m);
 }
 

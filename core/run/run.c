@@ -74,7 +74,7 @@ static int copy_outputs(inc_run *r, const inc_run_opts *o) {
 
 static int copy_all(inc_run *r, const inc_run_opts *o) {
   r->first = o->first, r->steps = o->steps, r->epoch_steps = o->epoch_steps, r->batch = o->batch;
-  r->save_every = o->save_every, r->val_every = o->val_every;
+  r->save_every = o->save_every, r->val_every = o->val_every, r->bad = o->bad;
   r->rng = inc_tensor_ref(o->rng), r->seed = o->seed;
   r->n_state = o->n_state, r->n_export = o->n_export;
   r->n_meta = o->n_meta, r->n_export_meta = o->n_export_meta;
@@ -103,7 +103,8 @@ static int check(const inc_run_opts *o) {
 
 static void first_status(inc_run *r, const inc_run_opts *o) {
   int64_t epochs = (o->steps + o->epoch_steps - 1) / o->epoch_steps;
-  r->status = (inc_run_status){.step = o->first,
+  r->status = (inc_run_status){.bad = o->bad,
+                               .step = o->first,
                                .steps = o->steps,
                                .epoch = o->first / o->epoch_steps + 1,
                                .epochs = epochs,

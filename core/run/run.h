@@ -47,6 +47,7 @@ typedef struct inc_run_opts {
   int64_t first, steps; /* steps already made; total */
   int64_t epoch_steps, batch;
   int64_t save_every, val_every; /* steps; 0: only at the end */
+  int64_t bad;                   /* pictures left out before the start */
   int n_outputs, n_numbers, n_state, n_export, n_meta, n_export_meta;
   const char *const *output;    /* names of the plan's outputs; the first is "loss" */
   const inc_run_number *number; /* the first is the learning rate */

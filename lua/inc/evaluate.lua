@@ -19,7 +19,7 @@ evaluate.spec = args.spec('evaluate',
 
 local Result = {__name = 'inc.evaluation'}
 
-local function percent(v) return v and ('%6.2f%%'):format(100 * v) or '      -' end
+local function percent(v) return v == v and ('%6.2f%%'):format(100 * v) or '      -' end
 
 local function class_table(r, lines)
   local width = 5
@@ -70,8 +70,8 @@ local function per_class(classes, confusion)
     local n, called = 0, 0
     for j = 1, #classes do n, called = n + confusion[i][j], called + confusion[j][i] end
     local right = confusion[i][i]
-    list[i] = {class = class, n = n, top1 = n > 0 and right / n or nil,
-      precision = called > 0 and right / called or nil, recall = n > 0 and right / n or nil}
+    -- without pictures there is no rate: NaN, which JSON calls null
+    list[i] = {class = class, n = n, top1 = right / n, precision = right / called, recall = right / n}
   end
   return list
 end

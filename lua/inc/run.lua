@@ -219,6 +219,8 @@ end
 
 -- -- waiting ------------------------------------------------------------------------------------------------
 
+local PLOT_SECONDS = 30 -- between two drawings of train{plot = true}
+
 local function is_prompt() return package.loaded['inc.shell.prompt'] ~= nil end
 
 -- Ctrl-C while a script waits: the run finishes its step and saves before the program ends.
@@ -247,7 +249,7 @@ end
 function methods:wait(options)
   local o = args.spec('run:wait', 'quiet:bool=false, every:number=5')(options)
   local _ <close> = stopping(self)
-  local last, last_step = core.clock(), nil
+  local last, last_step, last_plot = core.clock(), nil, core.clock()
   repeat
     local over = core.run_wait(self.handle, 0.25)
     local lines, s = drain(self), core.run_status(self.handle)
@@ -257,6 +259,10 @@ function methods:wait(options)
       lines[#lines + 1] = progress(s)
     end
     if not o.quiet then say(lines) end
+    if self.settings.plot and not o.quiet and (over or core.clock() - last_plot > PLOT_SECONDS) then
+      self:plot{'loss'}
+      last_plot = core.clock()
+    end
   until over
   local text, why = last_words(self)
   if not text then args.fail('%s', why) end

@@ -69,7 +69,8 @@ local function start_options(job)
   return {
     folder = job.folder, lock = job.lock, first = first, steps = o.total, epoch_steps = o.epoch_steps,
     batch = o.batch, save_every = o.save_every, val_every = o.val_every, seed = o.seed, rng = job.rng,
-    plan = job.plan, eval = job.validates and job.eval or nil, images = job.images,
+    bad = job.images:info().bad, plan = job.plan, eval = job.validates and job.eval or nil,
+      images = job.images,
     outputs = o.norms and {'loss', 'grad_norm', 'update_norm'} or {'loss'},
     numbers = numbers(job),
     state = job.state, meta = build.metadata(job.net, 'checkpoint'),

@@ -22,6 +22,13 @@ local function next_free()
   return 'runs/' .. n
 end
 
+-- What a run leaves that was killed before its config.json was written is no run yet, and in nobody's way.
+local function leftover(path, name)
+  local early = {lock = true, ['classes.txt'] = true, ['pictures.txt'] = true, ['kernels.txt'] = true}
+  if name == 'checkpoints' then return #core.list_folder(path .. '/checkpoints') == 0 end
+  return early[name] or name:find '%.tmp$' ~= nil
+end
+
 --- The absolute path for a new run; refuses what is there already.
 function folder.check_new(path)
   path = path or next_free()
@@ -31,8 +38,11 @@ function folder.check_new(path)
     local names = core.list_folder(path)
     if core.path_kind(path .. '/config.json') then
       args.fail("train: out: %s holds a run already; `resume %s` goes on with it", path, path)
-    elseif #names > 0 and not (#names == 1 and names[1] == 'lock') then
-      args.fail('train: out: expected a new or empty folder, and %s holds %s', path, names[1])
+    end
+    for _, name in ipairs(names) do
+      if not leftover(path, name) then
+        args.fail('train: out: expected a new or empty folder, and %s holds %s', path, name)
+      end
     end
   end
   return full
