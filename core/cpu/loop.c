@@ -100,13 +100,20 @@ static void one_piece(const cpu_loop *l, char *const *base, int64_t row, int64_t
   fn(ctx, m, at);
 }
 
+/* Piece number i of all rows. */
+static void numbered_piece(const cpu_loop *l, char *const *base, int64_t i, cpu_run_fn *fn, const void *ctx) {
+  int64_t inner = l->size[l->nd - 1], pieces = (inner + PIECE - 1) / PIECE, from = i % pieces * PIECE;
+  one_piece(l, base, i / pieces, from, inner - from < PIECE ? inner - from : PIECE, fn, ctx);
+}
+
 void cpu_loop_run(const cpu_loop *l, char *const *base, cpu_run_fn *fn, const void *ctx) {
   int64_t inner = l->size[l->nd - 1], total = cpu_loop_total(l);
   if (total == 0) return;
-  int64_t rows = total / inner, pieces = (inner + PIECE - 1) / PIECE;
-#pragma omp parallel for schedule(static) if (total >= CPU_WIDE)
-  for (int64_t i = 0; i < rows * pieces; i++) {
-    int64_t from = i % pieces * PIECE;
-    one_piece(l, base, i / pieces, from, inner - from < PIECE ? inner - from : PIECE, fn, ctx);
+  int64_t n = total / inner * ((inner + PIECE - 1) / PIECE);
+  if (total < CPU_WIDE) { /* even a region of one thread costs more than a small loop, above all in a tile */
+    for (int64_t i = 0; i < n; i++) numbered_piece(l, base, i, fn, ctx);
+    return;
   }
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < n; i++) numbered_piece(l, base, i, fn, ctx);
 }

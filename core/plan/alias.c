@@ -110,13 +110,20 @@ static int split_concat(inc_graph *g, int cat) {
 
 /* -- in place ------------------------------------------------------------------------------------------ */
 
-static int last_place_reading_root(const inc_graph *g, int root) {
-  for (int i = g->n_order - 1; i >= 0; i--)
-    for (int k = 0; k < g->ops[g->order[i]].node.n_in; k++) {
-      int v = g->ops[g->order[i]].in[k];
-      if (v >= 0 && inc_graph_root(g, v) == root) return i;
-    }
-  return -1;
+static bool reads_root(const inc_graph *g, const inc_gop *op, int root) {
+  for (int k = 0; k < op->node.n_in; k++)
+    if (op->in[k] >= 0 && inc_graph_root(g, op->in[k]) == root) return true;
+  return false;
+}
+
+/* Is the op in this place the last to read a root, also when all that commits is moved to the end? */
+static bool reads_last(const inc_graph *g, int place, int root) {
+  for (int i = 0; i < g->n_order; i++) {
+    const inc_gop *other = &g->ops[g->order[i]];
+    bool later = i > place || (other->commit && !g->ops[g->order[place]].commit);
+    if (i != place && later && reads_root(g, other, root)) return false;
+  }
+  return true;
 }
 
 static bool root_is_ours(const inc_graph *g, int root) {
@@ -137,7 +144,7 @@ static bool may_run_in_place(inc_graph *g, int place) {
   if (!root_is_ours(g, root) || g->values[in].base >= 0) return false;
   for (int k = 1; k < op->node.n_in; k++)
     if (op->in[k] >= 0 && inc_graph_root(g, op->in[k]) == root) return false;
-  if (last_place_reading_root(g, root) != place) return false;
+  if (!reads_last(g, place, root)) return false;
   inc_choice choice[8];
   int n = 0;
   if (inc_cpu_backend.query(&op->node, choice, 8, &n) || n < 1) {
@@ -157,6 +164,7 @@ int inc_pass_alias(inc_graph *g) {
   }
   inc_graph_sweep(g);
   for (int i = 0; i < g->n_order; i++) inc_graph_load_specs(g, g->order[i]);
+  inc_mark_commits(g);
   for (int i = 0; i < g->n_order; i++)
     if (may_run_in_place(g, i)) {
       inc_gop *op = &g->ops[g->order[i]];
