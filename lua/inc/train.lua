@@ -41,6 +41,7 @@ local function prepare(job)
   local o, info = job.settings, job.images:info()
   settings.settle_steps(o, info.train)
   settings.use_threads(job.threads)
+  build.check_room()
   job.net = build.net(o, job.images:classes())
   check_free(job.net)
   job.validates = info.val > 0
@@ -50,12 +51,12 @@ local function prepare(job)
   job.average = o.ema and o.ema:bind(job.net) or job.optimizer:average(job.net)
   job.rng = core.tensor{o.seed, 0, dtype = 'i64'}
   job.plan = build.step_plan(job.net, o, job.optimizer, job.average, job.rng)
-  build.check_memory(job.plan, o.batch)
   local classes
   job.eval, classes = build.eval_plan(job.net, o.batch, o.precision, job.average)
   if classes ~= #job.images:classes() then
     args.fail('train: net: expected %d classes as in the data, got %d', #job.images:classes(), classes)
   end
+  build.check_memory(job.plan, job.validates and job.eval, o.batch, build.size_of(job.net))
   job.state = build.state(job.net, job.optimizer, job.average)
 end
 

@@ -67,6 +67,32 @@ test.slow('Ctrl-C: finish the step, save, say how to resume, status 130', functi
   check.equal(#inc.core.run_checkpoints(out), 1)
 end)
 
+test.slow('out of memory is refused with the batch that would fit', function()
+  local pictures, dir = make_pictures(3, 14, 48), tmp()
+  local words = ('%s train %s --weights %s --batch 27 --precision f32 --steps 1 --out %s/r'):format(incsh,
+    pictures, weights, dir)
+  local r = sh('ulimit -v 1500000; ' .. words)
+  check.equal(r.status, 1)
+  check.ok(r.err:find 'out of memory: batch 27 wants %d%.%d GB, %d%.%d GB are free; batch %d+ would fit',
+    r.err)
+  check.equal(inc.core.path_kind(dir .. '/r'), nil)
+  r = sh('ulimit -v 500000; ' .. words)
+  check.equal(r.status, 1)
+  check.ok(r.err:find 'out of memory: %d%.%d+ GB are free, expected 0.4 GB at least', r.err)
+end)
+
+test.slow('a full disk: one sentence, and the last checkpoint stays', function()
+  local pictures, dir = make_pictures(3, 8, 64), tmp()
+  local out = dir .. '/r'
+  check.equal(incsh_verb(train_words(pictures, out, '--steps 1 --val 0')).status, 0)
+  local r = sh(("trap '' XFSZ; ulimit -f 20000; %s resume %s --steps 3"):format(incsh, out))
+  check.equal(r.status, 1)
+  check.ok(r.err:find('step%-2.safetensors: cannot write: File too large') or
+    r.err:find('best.safetensors: cannot write: File too large'), r.err)
+  check.equal(inc.core.run_checkpoints(out), {1})
+  check.equal(incsh_verb(('resume %s --steps 2'):format(out)).status, 0)
+end)
+
 test.slow('the same from Lua: a script waits for its runs', function()
   local pictures, dir = make_pictures(3, 8, 64), tmp()
   write_file(dir .. '/t.lua',

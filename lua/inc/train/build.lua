@@ -185,15 +185,33 @@ function build.free_memory()
   return free
 end
 
---- Refuse a plan that cannot fit, before anything of it is allocated.
-function build.check_memory(plan, batch)
-  local m, free = plan:memory(), build.free_memory()
-  local wanted = m.arena + m.workspace + m.kept
-  if not free or wanted <= free then return end
+-- Bytes that come with the first run of a plan.
+local function growth(plan)
+  local m = plan:memory()
+  return m.arena + m.workspace + m.kept
+end
+
+local LEAST = 400e6 -- below that even compiling kernels may fail, and not every library says so in words
+
+--- Refuse to begin where there is no room to speak of.
+function build.check_room()
+  local free = build.free_memory()
+  if free and free < LEAST then
+    args.fail('train: out of memory: %.2f GB are free, expected %.1f GB at least', free / 1e9, LEAST / 1e9)
+  end
+end
+
+local BATCHES = 5 -- of pixels: a loader's ring, and the one at hand
+
+--- Refuse plans that cannot fit, before anything of them is allocated.
+-- @param step, eval the plans of a run; eval may be nil
+function build.check_memory(step, eval, batch, size)
+  local pixels = BATCHES * batch * size * size * 3
+  local wanted, free = growth(step) + (eval and growth(eval) or 0) + pixels, build.free_memory()
+  if not free or wanted <= 0.97 * free then return end
   local fits = math.floor(batch * 0.9 * free / wanted)
   args.fail('train: out of memory: batch %d wants %.1f GB, %.1f GB are free; %s', batch, wanted / 1e9,
-    free / 1e9,
-    fits >= 1 and ('batch %d would fit'):format(fits) or 'no batch would fit')
+    free / 1e9, fits >= 1 and ('batch %d would fit'):format(fits) or 'no batch would fit')
 end
 
 -- -- state --------------------------------------------------------------------------------------------------
