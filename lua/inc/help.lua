@@ -48,7 +48,7 @@ local function spec_call(e)
   local first, rest = {}, {}
   for _, p in ipairs(spec.params) do
     local text = p.name
-    if p.default ~= nil then text = ('%s = %s'):format(p.name, tostring(p.default))
+    if p.default ~= nil then text = ('%s = %s'):format(p.name, require 'inc.args'.show(p.default))
     elseif p.optional then text = p.name .. '?' end
     table.insert(p.positional and first or rest, text)
   end
@@ -82,7 +82,7 @@ local function body(e, lines)
       flush()
       paragraph = {tag == 'return' and 'returns ' .. rest or '- ' .. rest}
     elseif line:find '^%s*$' then flush()
-    elseif line:find '^%s%s+' and paragraph[1] and not paragraph[1]:find '^%- ' then
+    elseif line:find '^%s%s+' and not (paragraph[1] or ''):find '^%- ' then
       flush()
       lines[#lines + 1] = '  ' .. line
     else paragraph[#paragraph + 1] = line end
