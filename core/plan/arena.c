@@ -113,8 +113,8 @@ static void place_all(inc_place **all, int n, bool reuse, inc_place **placed, si
   }
 }
 
-int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_place *places, inc_place *scratch,
-                    const bool *inner, size_t *total, size_t *sum) {
+int inc_arena_place(const inc_graph *g, const bool *hoisted, bool reuse, inc_place *places,
+                    inc_place *scratch, const bool *inner, size_t *total, size_t *sum) {
   size_t most = (size_t)(g->n_values + g->n_order) + 1;
   int64_t *end = inc_zalloc(sizeof *end * most);
   inc_place **all = inc_alloc(sizeof *all * most), **placed = inc_alloc(sizeof *placed * most);

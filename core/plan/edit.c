@@ -55,6 +55,7 @@ int inc_graph_insert(inc_graph *g, int at, const inc_op *op, int n_in, const int
   INC_TRY(op->infer(&node));
   INC_TRY(inc_graph_add_op(g, &node, in, g->ops[like].where, g->ops[like].scope, out));
   g->ops[*out].backward = g->ops[like].backward;
+  g->ops[*out].commit = g->ops[like].commit;
   return order_put(g, at, *out);
 }
 

@@ -41,7 +41,7 @@ struct inc_plan {
   int n_steps, n_hoisted, n_compute; /* hoisted, then compute, then commit */
   inc_place *places;                 /* [values] */
   inc_place *scratch;                /* [order] workspaces */
-  bool *inner; /* [values] made and used up inside a tile: no place of their own */
+  bool *inner;                       /* [values] made and used up inside a tile: no place of their own */
   size_t arena_bytes, sum_bytes, workspace_bytes, kept_bytes;
   char *arena; /* NULL until the first run */
   inc_patch *patches;

@@ -14,6 +14,7 @@ int inc_pass_simplify(inc_graph *g);  /* dead code, common subexpressions, no-op
 int inc_pass_fuse(inc_graph *g);      /* batch_norm + relu, conv + batch_norm_eval + relu, their gradients */
 int inc_pass_recompute(inc_graph *g); /* make cheap activations again in backward instead of keeping them */
 int inc_pass_layout(inc_graph *g);    /* channels-last where kernels want it */
+int inc_pass_sched(inc_graph *g);     /* writes that outlive the step go last; from here the order stands */
 int inc_pass_alias(inc_graph *g);     /* concat without copies; results in the place of inputs that die */
 int inc_pass_uncast(inc_graph *g);    /* convolutions read master weights where they round them themselves */
 int inc_pass_densify(inc_graph *g); /* a dense copy in front of kernels that would fall back to a reference */

@@ -18,9 +18,10 @@ static const struct {
     {"fuse", INC_PASS_FUSE, inc_pass_fuse},
     {"layout", INC_PASS_LAYOUT, inc_pass_layout},
     {"recompute", INC_PASS_RECOMPUTE, inc_pass_recompute},
-    {"alias", INC_PASS_ALIAS, inc_pass_alias},
-    {"densify", 0, inc_pass_densify},
     {"sched", 0, inc_pass_sched},
+    {"alias", INC_PASS_ALIAS, inc_pass_alias},
+    {"uncast", 0, inc_pass_uncast},
+    {"densify", 0, inc_pass_densify},
 };
 
 static int keep_dump(inc_plan *p, const char *pass) {
@@ -33,7 +34,9 @@ static int run_passes(inc_plan *p) {
   INC_TRY(inc_graph_order_init(p->g));
   INC_TRY(keep_dump(p, "trace"));
   for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
-    if (p->opts.off & passes[i].bit || (p->opts.reference && passes[i].run == inc_pass_densify)) continue;
+    if (p->opts.off & passes[i].bit ||
+        (p->opts.reference && passes[i].bit == 0 && passes[i].run != inc_pass_sched))
+      continue;
     INC_TRY(passes[i].run(p->g));
     INC_TRY(keep_dump(p, passes[i].name));
   }
