@@ -48,10 +48,11 @@ local function duration(seconds)
 end
 
 local function progress(s)
+  if not s.loss then return ('step %d/%d  the first step is under way'):format(s.step, s.steps) end
   local parts = {('step %d/%d'):format(s.step, s.steps), ('epoch %d/%d'):format(s.epoch, s.epochs)}
-  if s.smooth_loss then parts[#parts + 1] = ('loss %.4f'):format(s.smooth_loss) end
+  parts[#parts + 1] = ('loss %.4f'):format(s.smooth_loss)
   if s.val then parts[#parts + 1] = ('top-1 %.3f'):format(s.val.top1) end
-  if s.lr then parts[#parts + 1] = ('lr %.3g'):format(s.lr) end
+  parts[#parts + 1] = ('lr %.3g'):format(s.lr)
   if s.img_s and s.img_s > 0 then parts[#parts + 1] = ('%.1f img/s'):format(s.img_s) end
   if s.data_wait then parts[#parts + 1] = ('data %.0f%%'):format(100 * s.data_wait) end
   if s.eta and s.state == 'running' then parts[#parts + 1] = 'eta ' .. duration(s.eta) end
@@ -60,12 +61,6 @@ end
 
 local function validation(v)
   return ('held out: top-1 %.4f, top-5 %.4f, loss %.4f (%d pictures)'):format(v.top1, v.top5, v.loss, v.n)
-end
-
--- One line for an event that a user wants to see, or nil.
-local function event_line(e)
-  if e[1] == 'val' then return ('step %d  %s'):format(e.step, validation(e.val)) end
-  if e[1] == 'bad' then return 'bad picture left out: ' .. e.text end
 end
 
 function Run:__tostring()
@@ -196,18 +191,19 @@ local function draw_curves(self, kind, lines)
   end
 end
 
--- Take what happened, call hooks, and return the lines that a user should see.
+-- Take what happened, call hooks, and return the lines that a user should see, and those for stderr.
 local function drain(self)
-  local lines = {}
+  local lines, notes = {}, {}
   for _, e in ipairs(core.run_events(self.handle)) do
-    lines[#lines + 1] = event_line(e)
+    if e[1] == 'val' then lines[#lines + 1] = ('step %d  %s'):format(e.step, validation(e.val)) end
+    if e[1] == 'bad' then notes[#notes + 1] = 'bad picture left out: ' .. e.text end
     for _, hook in ipairs(self.hooks) do
       if hook.kind == e[1] then hook.f(self, e) end
     end
     if e[1] == 'epoch' and self.settings.plot or e[1] == 'end' then draw_curves(self, e[1], lines) end
     if e[1] == 'end' then forget(self) end
   end
-  return lines
+  return lines, notes
 end
 
 local function last_words(self)
@@ -228,9 +224,11 @@ local function stopping(self)
   return setmetatable({}, {__close = function(_, err)
     if err == nil or is_prompt() or core.run_over(self.handle) then return end
     core.run_finish(self.handle)
-    local s = core.run_status(self.handle)
+    local s, over = core.run_status(self.handle), core.run_over(self.handle)
     forget(self)
     core.interrupt_again()
+    if not over then error('interrupted again while it was saving: the last checkpoint is the one before',
+      0) end
     if s.state == 'failed' then error(s.error, 0) end
     error(('stopped after step %d of %d, saved; go on with: incsh resume %s'):format(s.step, s.steps,
       self.folder), 0)
@@ -252,7 +250,9 @@ function methods:wait(options)
   local last, last_step, last_plot = core.clock(), nil, core.clock()
   repeat
     local over = core.run_wait(self.handle, 0.25)
-    local lines, s = drain(self), core.run_status(self.handle)
+    local lines, notes = drain(self)
+    local s = core.run_status(self.handle)
+    for _, note in ipairs(notes) do inc.note('%s', note) end
     local due = core.clock() - last >= o.every or (s.step > self.first + 1 and not last_step)
     if due and not over and s.step ~= last_step then
       last, last_step = core.clock(), s.step
@@ -274,7 +274,7 @@ end
 local function shell_idle()
   local lines, status = {}, nil
   for _, run in ipairs{table.unpack(active)} do
-    for _, line in ipairs(drain(run)) do lines[#lines + 1] = line end
+    for _, list in ipairs{drain(run)} do table.move(list, 1, #list, #lines + 1, lines) end
     if core.run_over(run.handle) then
       forget(run)
       local text, why = last_words(run)

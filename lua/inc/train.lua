@@ -186,6 +186,11 @@ local function load_newest(job)
     end
     inc.note('%s', why)
   end
+  local start = job.settings.weights
+  if start and not core.path_kind(start) then
+    args.fail('resume: %s: no checkpoint yet, and the weights it started from are gone: %s', job.folder,
+      start)
+  end
   inc.note('%s: no checkpoint yet: starting at the beginning', job.folder)
 end
 
