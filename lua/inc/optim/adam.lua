@@ -20,8 +20,8 @@ end
 -- m and v of this step.
 local function average(g, slot, h)
   local m, v = slot.exp_avg, slot.exp_avg_sq
-  m:mul_(h.beta1):add_(g * (1 - h.beta1))
-  v:mul_(h.beta2):add_(g * g * (1 - h.beta2))
+  m:lerp_(g, 1 - h.beta1)
+  v:lerp_(g * g, 1 - h.beta2)
   return m, v
 end
 
@@ -124,7 +124,7 @@ optim.adamax = optim.new('adamax', {
   numbers = function(h, t) return {correct1 = 1 - h.beta1 ^ t} end,
   update = function(p, g, slot, h)
     local m, u = slot.exp_avg, slot.exp_inf
-    m:mul_(h.beta1):add_(g * (1 - h.beta1))
+    m:lerp_(g, 1 - h.beta1)
     u:copy_((u * h.beta2):maximum(g:abs() + h.eps))
     p:sub_(m / u * (h.lr / h.correct1))
   end,

@@ -28,8 +28,8 @@ optim.lamb = optim.new('lamb', {
   numbers = function(h, t) return {correct1 = 1 - h.beta1 ^ t, root2 = (1 - h.beta2 ^ t):sqrt()} end,
   update = function(p, g, slot, h)
     local m, v = slot.exp_avg, slot.exp_avg_sq
-    m:mul_(h.beta1):add_(g * (1 - h.beta1))
-    v:mul_(h.beta2):add_(g * g * (1 - h.beta2))
+    m:lerp_(g, 1 - h.beta1)
+    v:lerp_(g * g, 1 - h.beta2)
     local u = m / (v:sqrt() / h.root2 + h.eps) / h.correct1 + p * h.weight_decay
     local rate = h.lr
     if is_matrix(p) then
@@ -91,15 +91,15 @@ end
 
 local function vector_update(p, g, slot, h)
   local m, v, lr = slot.exp_avg, slot.exp_avg_sq, h.lr * h.vector_scale
-  m:mul_(h.beta1):add_(g * (1 - h.beta1))
-  v:mul_(h.beta2):add_(g * g * (1 - h.beta2))
+  m:lerp_(g, 1 - h.beta1)
+  v:lerp_(g * g, 1 - h.beta2)
   p:mul_(1 - lr * h.weight_decay)
   p:sub_(m / (v:sqrt() / h.root2 + h.eps) * (lr / h.correct1))
 end
 
 local function matrix_update(p, g, slot, h)
   local m, shape = slot.momentum_buffer, p:shape()
-  m:mul_(h.momentum):add_(g * (1 - h.momentum))
+  m:lerp_(g, 1 - h.momentum)
   local u = h.nesterov and g * (1 - h.momentum) + m * h.momentum or m
   local rows, columns = shape[1], p:numel() // shape[1]
   local x = orthogonal(u:reshape{rows, columns})

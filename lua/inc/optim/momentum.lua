@@ -71,6 +71,6 @@ optim.lion = optim.new('lion', {
     local c = m * h.beta1 + g * (1 - h.beta1)
     -- the sign of every normal f32 number, in ops that have fast kernels
     p:sub_((c * 1e38 * 1e2):clamp{min = -1, max = 1} * h.lr)
-    m:mul_(h.beta2):add_(g * (1 - h.beta2))
+    m:lerp_(g, 1 - h.beta2)
   end,
 })

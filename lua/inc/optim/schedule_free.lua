@@ -25,7 +25,7 @@ end
 local function follow(p, step, slot, h, momentum)
   local x, z = slot.x, slot.z
   z:sub_(step * h.lr)
-  x:mul_(1 - h.share):add_(z * h.share)
+  x:lerp_(z, h.share)
   p:copy_(z * (1 - momentum) + x * momentum)
 end
 
@@ -67,7 +67,7 @@ optim.schedule_free_adamw = optim.new('schedule_free_adamw', {
   numbers = function(h, t, s) return {share = average_share(h, t, s), root2 = (1 - h.beta2 ^ t):sqrt()} end,
   update = function(p, g, slot, h)
     local v = slot.exp_avg_sq
-    v:mul_(h.beta2):add_(g * g * (1 - h.beta2))
+    v:lerp_(g * g, 1 - h.beta2)
     local d = g / (v:sqrt() / h.root2 + h.eps) + p * h.weight_decay
     follow(p, d, slot, h, h.beta1)
   end,

@@ -26,7 +26,7 @@ optim.rmsprop = optim.new('rmsprop', {
   start = function(o, slot) return slot == 'square_avg' and o.eps_inside and 1 or 0 end,
   update = function(p, g, slot, h)
     local v, m = slot.square_avg, rawget(slot, 'momentum_buffer')
-    v:mul_(h.alpha):add_(g * g * (1 - h.alpha))
+    v:lerp_(g * g, 1 - h.alpha)
     local step = rmsprop_step(g, v, h)
     if m then step = m:mul_(h.momentum):add_(step) end
     p:sub_(h.eps_inside and step or step * h.lr)
@@ -67,9 +67,9 @@ optim.adadelta = optim.new('adadelta', {
   slots = {'square_avg', 'acc_delta'},
   update = function(p, g, slot, h)
     local v, u = slot.square_avg, slot.acc_delta
-    v:mul_(h.rho):add_(g * g * (1 - h.rho))
+    v:lerp_(g * g, 1 - h.rho)
     local d = g * (u + h.eps):sqrt() / (v + h.eps):sqrt()
-    u:mul_(h.rho):add_(d * d * (1 - h.rho))
+    u:lerp_(d * d, 1 - h.rho)
     p:sub_(d * h.lr)
   end,
 })
