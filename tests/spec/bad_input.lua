@@ -172,7 +172,7 @@ end)
 -- == training =================================================================
 
 local function train(dir, out, ...)
-  return run('train', dir, '--batch 4 --val 0.2 --out', out, ...)
+  return run('train', dir, '--size 107 --batch 4 --val 0.2 --out', out, ...)
 end
 
 test.slow('a loss that is not a number stops the run, names the layer, keeps the checkpoint', function()
@@ -188,7 +188,7 @@ end)
 test.slow('a full disk leaves no half-written file', function()
   local out = tmp() .. '/run'
   local dir = make_pictures(2, 6, 40)
-  local command = "(ulimit -f 20000; trap '' XFSZ; %s train %s --batch 4 --steps 1 --out %s)"
+  local command = "(ulimit -f 20000; trap '' XFSZ; %s train %s --size 107 --batch 4 --steps 1 --out %s)"
   local r = sh(command:format(incsh, dir, out))
   check.equal(r.status, 1)
   check.contains(r.err, 'cannot write')
@@ -199,7 +199,7 @@ end)
 test.slow('without gnuplot training goes on and says so', function()
   local out, path = tmp() .. '/run', tmp()
   for _, tool in ipairs {'sh', 'uname'} do sh(('ln -s "$(command -v %s)" %s/'):format(tool, path)) end
-  local r = sh(('PATH=%s %s train %s --batch 4 --steps 1 --out %s --plot'):format(path, incsh,
+  local r = sh(('PATH=%s %s train %s --size 107 --batch 4 --steps 1 --out %s --plot'):format(path, incsh,
     make_pictures(2, 6, 40), out))
   check.equal(r.status, 0, r.err)
   check.contains(r.out .. r.err, 'gnuplot')
@@ -207,7 +207,7 @@ end)
 
 test.slow('Ctrl-C finishes the step, saves, says how to go on, and ends with 130', function()
   local out, dir = tmp() .. '/run', make_pictures(2, 6, 40)
-  local r = sh(([[(%s train %s --batch 4 --steps 1000 --out %s & pid=$!
+  local r = sh(([[(%s train %s --size 107 --batch 4 --steps 1000 --out %s & pid=$!
     until grep -q '"step":1' %s/log.jsonl 2>/dev/null; do sleep 0.1; kill -0 $pid || exit 99; done
     kill -INT $pid; wait $pid)]]):format(incsh, dir, out, out))
   check.equal(r.status, 130, r.err)
