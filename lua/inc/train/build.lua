@@ -40,10 +40,15 @@ end
 
 -- -- net ----------------------------------------------------------------------------------------------------
 
+-- From scratch the auxiliary head helps, where its 5x5 convolution finds room; fine-tuning does without.
+local function wants_aux(o)
+  if o.aux ~= nil then return o.aux end
+  return not o.weights and (o.size or 299) >= 299
+end
+
 local function new_net(o, classes)
   local make = require('inc.models')[o.model]
-  return make{classes = classes, aux = o.aux or (o.aux == nil and not o.weights), weights = o.weights,
-    dropout = o.dropout, size = o.size}
+  return make{classes = classes, aux = wants_aux(o), weights = o.weights, dropout = o.dropout, size = o.size}
 end
 
 --- The net of a run: the user's, or a model made for these classes.
