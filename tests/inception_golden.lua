@@ -21,7 +21,7 @@ function M.value(name, shape)
   if name:find 'running_mean$' or name:find 'fc%.bias$' then return t / 8 end
   if name:find 'bn%.bias$' then
     local on = formula.normal(name .. '/side', shape):gt(-0.75)
-    return inc.where(on, inc.full {1, value = 2}, inc.full {1, value = -2}) + t / 8
+    return inc.where(on, inc.full {1, value = 3}, inc.full {1, value = -3}) + t / 8
   end
   local fan_in = 1
   for d = 2, #shape do fan_in = fan_in * shape[d] end

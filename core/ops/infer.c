@@ -247,7 +247,7 @@ int inc_dims_attr(inc_node *n, int k, int in, bool *marks) {
   const char *what = inc_op_sig(n->op)->attrs[k].name;
   for (int d = 0; d < INC_MAX_DIMS; d++) marks[d] = a->n < 0;
   for (int i = 0; i < a->n; i++) {
-    int d;
+    int d = 0;
     INC_TRY(inc_dim(n, what, a->i[i], n->in[in].ndim, &d));
     if (marks[d]) return inc_fail(INC_EARG, what, "expected each dim once, got dim %d twice", d + 1);
     marks[d] = true;

@@ -7,6 +7,7 @@ The checked-in golden keeps norms and projections; here whole tensors are compar
 every running statistic, under both rules of the average pools.  Ours may be twice as far from PyTorch's f64 as
 the worst of PyTorch's f32 modes, plus 1e-6.  Prints the ten farthest of each rule; status 1 if any is too far.
 """
+
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ def compare(include_pad, extra):
     rows = []
     for name, t in exact.items():
         mine = ours[name].double().reshape(t.shape)
-        limit = 2 * worst[name] + 1e-6
+        limit = net.limit(name, worst[name])
         d = net.far(mine, t)
         rows.append((d / limit, d, limit, name))
     rows.sort(reverse=True)

@@ -1,16 +1,20 @@
 """net.py -- Inception-v3 whole: one training step in f64, and how far PyTorch's own f32 modes are from it.
 
 Weights, statistics, pictures and labels come from formula.py, so nothing large is stored: logits and loss as
-they are, every gradient and every running statistic as its L2 norm and eight projections.  `far` is the worst
-relative L2 distance of PyTorch's f32 modes (eager nchw, channels_last, without oneDNN, and channels_last again
-with pictures moved by one unit in the last place) from its f64, measured on whole tensors.  Two files, one for
-each rule of the in-block average pools: torchvision counts the padding, the TensorFlow release leaves it out.
+they are, every gradient and every running statistic as its L2 norm and eight projections.  `limit` is how far
+away ours may be: twice the worst relative L2 distance of PyTorch's f32 modes (eager nchw, channels_last, without
+oneDNN, and channels_last again with pictures moved by one unit in the last place) from its f64, measured on whole
+tensors, plus 1e-6.  Two files, one for each rule of the in-block average pools: torchvision counts the padding,
+the TensorFlow release leaves it out.
 
 The net is made to be well conditioned, or f32 would be percents away from f64 and hide real mistakes: a ReLU
-input within rounding of zero flips a whole gradient path, so offsets put most of them four deviations to one
-side (three channels in four on, one off); noise pictures would all have the same means, so ours have patches of
-three sizes; and the auxiliary head's last batch norm sees one value a picture, of which two would leave
-only the sign, so there are four.  Dropout is off.
+input within rounding of zero flips a whole gradient path, so offsets put them six deviations to one side (three
+channels in four on, one off); noise pictures would all have the same means, so ours have patches of three sizes;
+and the auxiliary head's last batch norm sees one value a picture, of which two would leave only the sign, so
+there are four.  What is left are maxima within rounding of each other: a few windows in a million send their
+gradient to the neighbour, which moves what lies before a max pool by some tenths of a percent, in every f32
+mode by others (KINK).  Nothing behind the last max pool, and nothing of the auxiliary head, has such an excuse.
+Dropout is off.
 """
 
 import numpy as np
@@ -21,8 +25,9 @@ import torchvision
 from formula import PERIOD, TABLE, fnv1a, header, lua, normal, number, projections
 
 CLASSES, BATCH, SIDE = 37, 4, 299
-MOVES = 16  # which gradient paths rounding flips is chance: a few tries would not show how far f32 can be
+MOVES = 4  # runs with moved pictures
 F32_MODES = ("nchw", "channels_last", "no_mkldnn", *(f"moved {i + 1}" for i in range(MOVES)))
+KINK = 0.01  # allowed to gradients before a max pool
 PATCHES = ((1, 0.25), (7, 0.5), (50, 0.5))  # side, weight
 _avg_pool2d = F.avg_pool2d
 
@@ -37,7 +42,7 @@ def value(name, shape):
     if name.endswith("bn.weight"):
         return 0.5 + t / 16
     if name.endswith("bn.bias"):
-        return torch.where(normal(name + "/side", shape) > -0.75, 2.0, -2.0) + t / 8
+        return torch.where(normal(name + "/side", shape) > -0.75, 3.0, -3.0) + t / 8
     if name.endswith("running_var"):
         return 1 + t.abs() / 4
     if name.endswith("running_mean") or name.endswith("fc.bias"):
@@ -114,6 +119,12 @@ def step(include_pad, mode):
     return out
 
 
+def limit(name, worst):
+    """how far from f64 a tensor may be"""
+    smooth = not name.startswith("grad ") or any(part in name for part in ("Mixed_7", "fc.", "AuxLogits"))
+    return 2 * worst + 1e-6 if smooth else max(2 * worst + 1e-6, KINK)
+
+
 def far(a, b):
     return float((a - b).norm() / b.norm())
 
@@ -131,7 +142,7 @@ def golden(include_pad):
 
 def row(name, t, worst):
     body = {
-        "far": float(f"{worst:.3g}"),
+        "limit": float(f"{limit(name, worst):.3g}"),
         "norm": float(t.norm()),
         "proj": [float(f"{p:.9g}") for p in projections(name, t)],
     }

@@ -28,10 +28,7 @@ def case(family, op, inputs, options, fn, grad=True, name=None):
         dy = grid(outs[0].shape, fnv1a(op) + len(rows), -1, 1)
         (outs[0] * dy).sum().backward()
         row["dy"] = dy
-        row["grads"] = [
-            x.grad if x.grad is not None else False
-            for x in ins
-        ]
+        row["grads"] = [x.grad if x.grad is not None else False for x in ins]
     rows.append(row)
 
 

@@ -109,7 +109,9 @@ def more_timm():
     m = {"lr": 0.01, "weight_decay": 0.02}
     yield "lamb", m, run(lambda p: lamb.Lamb(p, **m), "matrix"), "matrix"
     free = {"lr": 0.02, "betas": [0.8, 0.99], "weight_decay": 0.0, "clip_norm": 0}
-    make = lambda p: lamb.Lamb(p, lr=0.02, betas=(0.8, 0.99), weight_decay=0, max_grad_norm=None, always_adapt=True)
+    make = lambda p: lamb.Lamb(
+        p, lr=0.02, betas=(0.8, 0.99), weight_decay=0, max_grad_norm=None, always_adapt=True
+    )
     yield "lamb", free, run(make, "kernel"), "kernel"
     s = {"lr": 1.0, "momentum": 0.9, "weight_decay": 0.01}
     yield "lars", s, run(lambda p: lars.Lars(p, **s), "matrix"), "matrix"
