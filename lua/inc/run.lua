@@ -33,6 +33,14 @@ function Run.active()
   return list
 end
 
+--- Run f while the run that trains this net, if there is one, rests between two steps.
+function Run.resting(net, f, ...)
+  for _, run in ipairs(Run.active()) do
+    if run.net == net then return run:held(f, ...) end
+  end
+  return f(...)
+end
+
 local function forget(self)
   for i, run in ipairs(active) do
     if run == self then table.remove(active, i) break end

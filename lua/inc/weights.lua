@@ -40,16 +40,19 @@ end
 --- Write a net, an ordered list of {name, tensor}, or one tensor; see inc.save.
 function weights.save(path, what, metadata)
   if type(path) ~= 'string' then args.fail('save: expected a path first, got %s', type(path)) end
-  local all = args.is_module(what) and weights.metadata_of(what) or {}
+  local net = args.is_module(what) and what
+  local all = net and weights.metadata_of(net) or {}
   for key, value in pairs(metadata or {}) do all[key] = value end
-  if args.is_module(what) then
-    what = what:state()
+  if net then
+    what = net:state()
   elseif args.is_tensor(what) then
     what = {{'tensor', what}}
   elseif type(what) ~= 'table' then
     args.fail('save: expected a net, a tensor, or a list of {name, tensor}, got %s', type(what))
   end
-  core.save(path, what, sorted_strings(all))
+  local Run = package.loaded['inc.run']
+  if not (Run and net) then return core.save(path, what, sorted_strings(all)) end
+  Run.resting(net, core.save, path, what, sorted_strings(all)) -- a net in training: between two steps
 end
 
 -- -- loading ------------------------------------------------------------------------------------------------

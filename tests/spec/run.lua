@@ -102,6 +102,21 @@ test('messages: pause, set, save, stop', function()
   check.raises(function() run:fork() end, 'run:fork: not built yet')
 end)
 
+test('a net in training is saved and judged between two steps', function()
+  local pictures, dir = make_pictures(3, 14, 48), tmp()
+  local net = tiny.net()
+  local run = train(tiny.options(net, pictures, dir .. '/run', {steps = 100000, ema = false}))
+  inc.save(dir .. '/a.safetensors', net)
+  check.equal(evaluate{net, data.folder{pictures, val = 0.3}.val}.n, evaluate{run}.n)
+  check.equal(run:held(function()
+    local step = run:status().step
+    inc.core.run_wait(run.handle, 0.02)
+    return run:status().step - step
+  end), 0)
+  run:stop():wait{quiet = true}
+  check.equal(#inc.core.load(dir .. '/a.safetensors'), #net:state())
+end)
+
 test('hooks run in Lua, in order', function()
   local pictures, out = make_pictures(3, 14, 48), tmp() .. '/run'
   local seen = {}

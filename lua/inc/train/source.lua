@@ -79,13 +79,12 @@ function source.open(what, who, raw)
   return s
 end
 
---- Run f while the runs that train these nets rest between two steps.
+--- Run f while the run that trains one of these nets rests between two steps.
 function source.held(nets, f)
   local Run = package.loaded['inc.run']
-  for _, run in ipairs(Run and Run.active() or {}) do
-    for _, s in ipairs(nets) do
-      if run.net == s.net then return run:held(f) end
-    end
+  for _, s in ipairs(Run and nets or {}) do
+    local inner = f
+    f = function() return Run.resting(s.net, inner) end
   end
   return f()
 end
