@@ -152,8 +152,7 @@ static const char *const *read_strings(lua_State *L, int t, const char *field, i
   return list;
 }
 
-/* -- the lock of a folder ---------------------------------------------------------------------------------
- */
+/* -- the lock of a folder ------------------------------------------------------------------------------- */
 
 static int drop_lock(lua_State *L) {
   int *fd = luaL_checkudata(L, 1, LOCK_MT);
@@ -189,8 +188,7 @@ static int run_checkpoints(lua_State *L) {
   return 1;
 }
 
-/* -- a run ------------------------------------------------------------------------------------------------
- */
+/* -- a run ---------------------------------------------------------------------------------------------- */
 
 static inc_run *check_run(lua_State *L) {
   inc_run **box = luaL_checkudata(L, 1, RUN_MT);
@@ -318,8 +316,7 @@ static int interrupt_again(lua_State *L) {
   return 0;
 }
 
-/* -- status and events ------------------------------------------------------------------------------------
- */
+/* -- status and events ---------------------------------------------------------------------------------- */
 
 static void put_int(lua_State *L, const char *name, int64_t v) {
   lua_pushinteger(L, v);

@@ -13,7 +13,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* -- the lock ----------------------------------------------------------------------------------------- */
+/* -- the lock ------------------------------------------------------------------------------------------- */
 
 static int locked_by(int fd, const char *folder) {
   char who[256] = "";
@@ -48,7 +48,7 @@ void inc_folder_unlock(int fd) {
   if (fd >= 0) close(fd);
 }
 
-/* -- listing ------------------------------------------------------------------------------------------ */
+/* -- listing -------------------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *s, const char *end) {
   size_t n = strlen(s), m = strlen(end);
@@ -133,7 +133,7 @@ int inc_folder_prune(const char *folder, int keep, int64_t best) {
   return INC_OK;
 }
 
-/* -- the log ------------------------------------------------------------------------------------------ */
+/* -- the log -------------------------------------------------------------------------------------------- */
 
 /* Bytes of the log that stay: whole lines up to the first of a later step.  "step" is a line's first name. */
 static size_t kept_bytes(const char *s, size_t n, int64_t step) {

@@ -8,8 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-/* -- before a step ----------------------------------------------------------------------------------------
- */
+/* -- before a step -------------------------------------------------------------------------------------- */
 
 /* Rest while paused or held.  Takes the stop message: false ends the run. */
 static bool may_step(inc_run *r) {
@@ -60,8 +59,7 @@ static void write_numbers(inc_run *r) {
   inc_tensor_touched(r->rng);
 }
 
-/* -- the step ---------------------------------------------------------------------------------------------
- */
+/* -- the step ------------------------------------------------------------------------------------------- */
 
 static int not_finite(inc_run *r, double loss) {
   char name[256] = "";
@@ -104,9 +102,8 @@ static int compute_step(inc_run *r, step_facts *f) {
 static void note_step(inc_run *r, const step_facts *f) {
   double now = inc_seconds(), took = now - r->last_end;
   int64_t done = r->status.step + 1 - r->first;
-  double keep = done <= 2   ? 0
-                : done < 20 ? 0.7
-                            : 0.9; /* the first step is slow, the second a first measure */
+  double keep = done < 20 ? 0.7 : 0.9;
+  if (done <= 2) keep = 0; /* the first step is slow, the second a first measure */
   r->step_time = keep * r->step_time + (1 - keep) * took;
   r->wait_share = keep * r->wait_share + (1 - keep) * (took > 0 ? f->waited / took : 0);
   r->last_end = now;
@@ -140,8 +137,7 @@ static void tell_bad(inc_run *r) {
   pthread_mutex_unlock(&r->m);
 }
 
-/* -- after a step -----------------------------------------------------------------------------------------
- */
+/* -- after a step --------------------------------------------------------------------------------------- */
 
 static bool due(const inc_run *r, int64_t every) {
   return r->status.step == r->steps || (every > 0 && r->status.step % every == 0);
@@ -243,8 +239,7 @@ static int one_step(inc_run *r) {
   return INC_OK;
 }
 
-/* -- the thread -------------------------------------------------------------------------------------------
- */
+/* -- the thread ----------------------------------------------------------------------------------------- */
 
 /* After a stop, and after a failure that left sound weights behind, what is not saved yet is saved. */
 static int save_rest(inc_run *r, int code) {

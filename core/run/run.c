@@ -14,7 +14,7 @@ double inc_seconds(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* -- copies of what the caller gave ---------------------------------------------------------------------- */
+/* -- copies of what the caller gave --------------------------------------------------------------------- */
 
 static int copy_named(int n, const inc_named *from, inc_named **to) {
   *to = inc_zalloc(sizeof **to * (size_t)(n + 1));
@@ -99,7 +99,7 @@ static int check(const inc_run_opts *o) {
   return INC_OK;
 }
 
-/* -- life ------------------------------------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------------------------------------- */
 
 static void first_status(inc_run *r, const inc_run_opts *o) {
   int64_t epochs = (o->steps + o->epoch_steps - 1) / o->epoch_steps;
@@ -180,7 +180,7 @@ void inc_run_unref(inc_run *r) {
   destroy(r);
 }
 
-/* -- messages -------------------------------------------------------------------------------------------- */
+/* -- messages ------------------------------------------------------------------------------------------- */
 
 static void say(inc_run *r, bool *flag, bool value) {
   pthread_mutex_lock(&r->m);
@@ -221,7 +221,7 @@ void inc_run_release(inc_run *r) {
   pthread_mutex_unlock(&r->m);
 }
 
-/* -- status ---------------------------------------------------------------------------------------------- */
+/* -- status --------------------------------------------------------------------------------------------- */
 
 void inc_run_status_get(inc_run *r, inc_run_status *out) {
   pthread_mutex_lock(&r->m);
@@ -252,7 +252,7 @@ bool inc_run_wait(inc_run *r, double seconds) {
   return over;
 }
 
-/* -- events ---------------------------------------------------------------------------------------------- */
+/* -- events --------------------------------------------------------------------------------------------- */
 
 enum { MAX_EVENTS = 4096 }; /* beyond that the oldest is dropped: nobody listens */
 

@@ -66,7 +66,7 @@ int inc_run_start(const inc_run_opts *opts, inc_run **out);
 inc_run *inc_run_ref(inc_run *r);
 void inc_run_unref(inc_run *r); /* the last one stops it (saving) and waits */
 
-/* -- messages: taken between two steps; from any thread -------------------------------------------------- */
+/* -- messages: taken between two steps; from any thread ------------------------------------------------- */
 void inc_run_stop(inc_run *r); /* finish the step, save, end */
 void inc_run_pause(inc_run *r, bool on);
 void inc_run_save(inc_run *r); /* a checkpoint after the step at hand */
@@ -76,7 +76,7 @@ int inc_run_set(inc_run *r, const char *name, double value);
 void inc_run_hold(inc_run *r);
 void inc_run_release(inc_run *r);
 
-/* -- what it is doing ------------------------------------------------------------------------------------ */
+/* -- what it is doing ----------------------------------------------------------------------------------- */
 typedef enum inc_run_state {
   INC_RUN_RUNNING,
   INC_RUN_PAUSED,

@@ -52,7 +52,7 @@ static int read_at(const inc_safetensors *st, void *dst, uint64_t n, uint64_t at
   return INC_OK;
 }
 
-/* -- the head ----------------------------------------------------------------------------------------- */
+/* -- the head ------------------------------------------------------------------------------------------- */
 
 static int parse_shape(const inc_safetensors *st, inc_stored *it, const json_t *shape, uint64_t *numel) {
   size_t i;
@@ -234,7 +234,7 @@ const char *inc_safetensors_meta(const inc_safetensors *st, const char *key) {
   return NULL;
 }
 
-/* -- contents ----------------------------------------------------------------------------------------- */
+/* -- contents ------------------------------------------------------------------------------------------- */
 
 int inc_safetensors_read(const inc_safetensors *st, const inc_stored *item, inc_tensor **out) {
   if (item->spec.dtype == INC_NONE)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- strided copies ----------------------------------------------------------------------------------- */
+/* -- strided copies ------------------------------------------------------------------------------------- */
 
 typedef struct copy {
   const inc_spec *s;
@@ -48,7 +48,7 @@ void inc_gather(const inc_tensor *t, void *dst) { run_copy(t, dst, true); }
 
 void inc_scatter(inc_tensor *t, const void *src) { run_copy(t, (void *)src, false); }
 
-/* -- writing ------------------------------------------------------------------------------------------ */
+/* -- writing -------------------------------------------------------------------------------------------- */
 
 static const char *stored_name(int dtype) {
   static const char *const names[INC_DTYPES] = {

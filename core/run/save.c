@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* -- is the state sound? --------------------------------------------------------------------------------- */
+/* -- is the state sound? -------------------------------------------------------------------------------- */
 
 static bool all_finite(const inc_tensor *t) {
   int64_t n = inc_spec_span(&t->spec);
@@ -37,7 +37,7 @@ static int check_state(const inc_run *r) {
   return INC_OK;
 }
 
-/* -- writing --------------------------------------------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------------------------------------- */
 
 typedef struct own_meta {
   char step[24], epoch[24], index[24], best[40], best_loss[40], best_step[24], seed[24];

@@ -23,7 +23,7 @@ inc_score inc_score_row(const float *z, int classes, int label) {
   return s;
 }
 
-/* -- one plan ----------------------------------------------------------------------------------------- */
+/* -- one plan ------------------------------------------------------------------------------------------- */
 
 int inc_scorer_init(inc_scorer *s, inc_plan *plan) {
   memset(s, 0, sizeof *s);
@@ -56,7 +56,7 @@ int inc_scorer_run(inc_scorer *s, const inc_batch *b) {
   return inc_plan_read(s->plan, 0, s->logits);
 }
 
-/* -- a whole part of the data ------------------------------------------------------------------------- */
+/* -- a whole part of the data --------------------------------------------------------------------------- */
 
 typedef int (*row_fn)(void *self, const inc_batch *b, int row, const float *logits);
 
@@ -104,7 +104,7 @@ int inc_score_all(inc_scorer *s, inc_loader *l, inc_run_val *out) {
   return INC_OK;
 }
 
-/* -- log-probabilities of each picture ---------------------------------------------------------------- */
+/* -- log-probabilities of each picture ------------------------------------------------------------------ */
 
 static int grow(inc_scores *all) {
   if (all->n < all->cap) return INC_OK;

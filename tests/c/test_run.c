@@ -97,7 +97,7 @@ static void toy_drop(toy *t) {
   inc_tensor_unref(t->w), inc_tensor_unref(t->m), inc_tensor_unref(t->lr), inc_tensor_unref(t->rng);
 }
 
-/* -- running it --------------------------------------------------------------------------------------- */
+/* -- running it ----------------------------------------------------------------------------------------- */
 
 static char root[64];
 

@@ -79,7 +79,7 @@ TEST(writer_refuses_names) {
   inc_tensor_unref(a);
 }
 
-/* -- unsound files ------------------------------------------------------------------------------------ */
+/* -- unsound files -------------------------------------------------------------------------------------- */
 
 static int open_bytes(const char *bytes, size_t n) {
   FILE *f = fopen(file(), "wb");
@@ -179,7 +179,7 @@ TEST(sound_oddities_are_read) {
   inc_safetensors_close(st);
 }
 
-/* -- a disk that is full ------------------------------------------------------------------------------ */
+/* -- a disk that is full -------------------------------------------------------------------------------- */
 
 TEST(failed_write_leaves_the_old_file) {
   int64_t small[] = {4}, large[] = {100000};
