@@ -1,5 +1,5 @@
-/* score.c -- evaluation for Lua: each picture once, any number of nets and crops, averaged as probabilities.
- */
+/* score.c -- evaluation for Lua: each picture once; any number of nets and crops, averaged as
+** probabilities. */
 #include "run/score.h"
 #include "base/mem.h"
 #include "bind/bind.h"
