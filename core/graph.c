@@ -1,7 +1,7 @@
 /* graph.c -- growing, reading and printing the recorded step (graph.h). */
 #include "graph.h"
 #include "base/mem.h"
-#include <stdarg.h>
+#include "base/text.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -153,72 +153,44 @@ const char *inc_graph_intern(inc_graph *g, const char *s) {
 
 /* -- printing ---------------------------------------------------------------------------------------- */
 
-typedef struct text {
-  char *p;
-  size_t n, cap;
-  bool failed;
-} text;
-
-static void put(text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void put(text *t, const char *fmt, ...) {
-  char line[512];
-  va_list ap;
-  va_start(ap, fmt);
-  int n = vsnprintf(line, sizeof line, fmt, ap);
-  va_end(ap);
-  if (n < 0 || t->failed) return;
-  size_t len = strlen(line);
-  if (t->n + len + 1 > t->cap) {
-    size_t cap = t->cap ? 2 * t->cap : 4096;
-    char *p = inc_realloc(t->p, t->n, cap);
-    if (!p) {
-      t->failed = true;
-      return;
-    }
-    t->p = p;
-    t->cap = cap;
-  }
-  memcpy(t->p + t->n, line, len + 1);
-  t->n += len;
-}
-
-static void put_value(text *t, const inc_graph *g, int v) {
+static void put_value(inc_text *t, const inc_graph *g, int v) {
   char shape[96];
   const inc_spec *s = &g->values[v].spec;
-  put(t, "%%%d:%s%s%s", v, inc_dtype_name(s->dtype), inc_shape_text(s->ndim, s->shape, shape, sizeof shape),
-      inc_spec_is_channels_last(s) ? "cl" : "");
+  inc_text_format(t, "%%%d:%s%s%s", v, inc_dtype_name(s->dtype),
+                  inc_shape_text(s->ndim, s->shape, shape, sizeof shape),
+                  inc_spec_is_channels_last(s) ? "cl" : "");
 }
 
-static void put_op(text *t, const inc_graph *g, const inc_gop *op) {
+static void put_op(inc_text *t, const inc_graph *g, const inc_gop *op) {
   for (int k = 0; k < op->node.n_out; k++) {
-    if (k) put(t, ", ");
+    if (k) inc_text_format(t, ", ");
     put_value(t, g, op->out[k]);
   }
-  put(t, "%s%s(", op->node.n_out ? " = " : "", op->node.op->name);
+  inc_text_format(t, "%s%s(", op->node.n_out ? " = " : "", op->node.op->name);
   for (int k = 0; k < op->node.n_in; k++) {
     if (op->in[k] < 0)
-      put(t, "%s-", k ? ", " : "");
+      inc_text_format(t, "%s-", k ? ", " : "");
     else if (op->version[k] >= 0)
-      put(t, "%s%%%d!%%%d", k ? ", " : "", op->in[k], op->version[k]);
+      inc_text_format(t, "%s%%%d!%%%d", k ? ", " : "", op->in[k], op->version[k]);
     else
-      put(t, "%s%%%d", k ? ", " : "", op->in[k]);
+      inc_text_format(t, "%s%%%d", k ? ", " : "", op->in[k]);
   }
-  put(t, ")%s%s%s%s%s\n", op->commit ? "  commit" : "", *op->scope ? "  -- " : "", op->scope,
-      op->note ? "  # " : "", op->note ? op->note : "");
+  inc_text_format(t, ")%s%s%s%s%s\n", op->commit ? "  commit" : "", *op->scope ? "  -- " : "", op->scope,
+                  op->note ? "  # " : "", op->note ? op->note : "");
 }
 
 int inc_graph_dump(const inc_graph *g, char **out) {
-  text t = {0};
+  inc_text t = {0};
   int n = g->order ? g->n_order : g->n_ops;
-  put(&t, "graph: %d values, %d ops\n", g->n_values, n);
+  inc_text_format(&t, "graph: %d values, %d ops\n", g->n_values, n);
   for (int i = 0; i < n; i++) {
     const inc_gop *op = &g->ops[g->order ? g->order[i] : i];
     if (!op->dead) put_op(&t, g, op);
   }
-  if (t.failed) {
-    inc_free(t.p);
+  if (inc_text_done(&t)) {
+    inc_text_free(&t);
     return INC_EMEM;
   }
-  *out = t.p;
+  *out = t.s;
   return INC_OK;
 }

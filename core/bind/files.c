@@ -7,10 +7,10 @@
 #include "bind/files.h"
 #include "base/mem.h"
 #include "bind/bind.h"
-#include "run/file.h"
+#include "base/file.h"
 #include "run/safetensors.h"
 #include "run/sha256.h"
-#include "run/text.h"
+#include "base/text.h"
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* paths.c -- the little of a file system that verbs need and Lua lacks: what is there, and making folders. */
 #include "bind/bind.h"
 #include "bind/files.h"
-#include "run/file.h"
+#include "base/file.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>

@@ -6,7 +6,7 @@
 #include "bind/data.h"
 #include "bind/plan.h"
 #include "bind/run.h"
-#include "run/file.h"
+#include "base/file.h"
 #include <math.h>
 #include <string.h>
 

@@ -21,8 +21,6 @@ void inc_scratch_free(inc_scratch *s);
 
 /* `length` bytes at `offset` of a regular file; length -1: the rest of it.  *n: bytes read. */
 int inc_file_read(const char *path, int64_t offset, int64_t length, inc_scratch *s, size_t *n);
-/* Writes to `path`.tmp, syncs, renames. */
-int inc_file_write(const char *path, const void *bytes, size_t n);
 
 /* Orientation 1..8 of a TIFF block as EXIF carries it; 1 where it says nothing usable. */
 int inc_exif_orientation(const uint8_t *tiff, size_t n);

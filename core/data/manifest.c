@@ -10,11 +10,12 @@
 **     <part> <label> <offset> <bytes> <hash> <path> <why>
 */
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "data/decode.h"
 #include "data/listing.h"
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,65 +24,38 @@ static const char head[] = "incsh pictures 1";
 
 /* -- Writing ---------------------------------------------------------------------------------- */
 
-typedef struct text {
-  char *p;
-  size_t n, cap;
-} text;
-
-static int room(text *t, size_t n) {
-  if (t->n + n < t->cap) return INC_OK;
-  size_t cap = 2 * (t->n + n) + 4096;
-  char *p = inc_realloc(t->p, t->cap, cap);
-  if (!p) return INC_EMEM;
-  t->p = p, t->cap = cap;
-  return INC_OK;
-}
-
-static int put(text *t, const char *fmt, ...) {
-  char line[256];
-  va_list ap;
-  va_start(ap, fmt);
-  int n = vsnprintf(line, sizeof line, fmt, ap);
-  va_end(ap);
-  INC_TRY(room(t, (size_t)n));
-  memcpy(t->p + t->n, line, (size_t)n);
-  t->n += (size_t)n;
-  return INC_OK;
-}
-
 /* before + escaped name + after */
-static int put_name(text *t, const char *before, const char *name, const char *after) {
-  INC_TRY(put(t, "%s", before));
-  INC_TRY(room(t, 3 * strlen(name)));
+static void put_name(inc_text *t, const char *before, const char *name, const char *after) {
+  inc_text_put(t, before);
   for (const uint8_t *c = (const uint8_t *)name; *c; c++)
     if (*c < 32 || *c == '%' || *c == 127)
-      t->n += (size_t)sprintf(t->p + t->n, "%%%02X", *c);
+      inc_text_format(t, "%%%02X", *c);
     else
-      t->p[t->n++] = (char)*c;
-  return put(t, "%s", after);
+      inc_text_add(t, (const char *)c, 1);
+  inc_text_put(t, after);
 }
 
-static int put_all(text *t, const inc_images *im) {
-  INC_TRY(put(t, "%s\n", head));
-  INC_TRY(put_name(t, "root\t", im->root, "\n"));
-  INC_TRY(put(t, "fraction\t%.17g\nseed\t%" PRIu64 "\npresplit\t%d\npictures\t%" PRId64 "\n", im->val,
-              im->seed, im->presplit, im->n));
-  for (int i = 0; i < im->nclasses; i++) INC_TRY(put_name(t, "class\t", im->classes[i], "\n"));
+static void put_all(inc_text *t, const inc_images *im) {
+  inc_text_format(t, "%s\n", head);
+  put_name(t, "root\t", im->root, "\n");
+  inc_text_format(t, "fraction\t%.17g\nseed\t%" PRIu64 "\npresplit\t%d\npictures\t%" PRId64 "\n", im->val,
+                  im->seed, im->presplit, im->n);
+  for (int i = 0; i < im->nclasses; i++) put_name(t, "class\t", im->classes[i], "\n");
   for (int64_t i = 0; i < im->n; i++) {
     const inc_image *it = &im->item[i];
-    INC_TRY(put(t, "%s\t%d\t%" PRId64 "\t%" PRId64 "\t%016" PRIx64 "\t", inc_part_name(it->part), it->label,
-                it->offset, it->bytes, it->hash));
-    INC_TRY(put_name(t, "", it->path, "\t"));
-    INC_TRY(put_name(t, "", it->why ? it->why : "", "\n"));
+    inc_text_format(t, "%s\t%d\t%" PRId64 "\t%" PRId64 "\t%016" PRIx64 "\t", inc_part_name(it->part),
+                    it->label, it->offset, it->bytes, it->hash);
+    put_name(t, "", it->path, "\t");
+    put_name(t, "", it->why ? it->why : "", "\n");
   }
-  return INC_OK;
 }
 
 int inc_images_save(const inc_images *im, const char *file) {
-  text t = {0};
-  int code = put_all(&t, im);
-  if (code == INC_OK) code = inc_file_write(file, t.p, t.n);
-  inc_free(t.p);
+  inc_text t = {0};
+  put_all(&t, im);
+  int code = inc_text_done(&t);
+  if (code == INC_OK) code = inc_file_replace(file, t.s, t.n);
+  inc_text_free(&t);
   return code;
 }
 

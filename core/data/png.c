@@ -9,6 +9,7 @@
 ** whole picture.  The chunk list is walked first: a file that is cut short is found whatever the window.
 */
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "data/decode.h"
 #include <setjmp.h>
@@ -181,7 +182,7 @@ int inc_png_save(const char *path, const uint8_t *rgb, int w, int h) {
     png_write_end(o.png, NULL);
   }
   png_destroy_write_struct(&o.png, &o.info);
-  int code = o.code ? o.code : inc_file_write(path, o.p, o.n);
+  int code = o.code ? o.code : inc_file_replace(path, o.p, o.n);
   inc_free(o.p);
   return code;
 }

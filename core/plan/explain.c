@@ -1,45 +1,18 @@
 /* explain.c -- a plan in words: one row a kernel, what was fused, what it costs.
 ** Times appear once a profiled run has filled them in (inc_plan_profile). */
 #include "base/mem.h"
+#include "base/text.h"
 #include "exec/compute.h"
 #include "plan/internal.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef struct text {
-  char *p;
-  size_t n, cap;
-  bool failed;
-} text;
-
-static void put(text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void put(text *t, const char *fmt, ...) {
-  char line[1024];
-  va_list ap;
-  va_start(ap, fmt);
-  vsnprintf(line, sizeof line, fmt, ap);
-  va_end(ap);
-  size_t len = strlen(line);
-  if (t->failed) return;
-  if (t->n + len + 1 > t->cap) {
-    size_t cap = t->cap ? 2 * t->cap : 16384;
-    char *p = inc_realloc(t->p, t->n, cap);
-    t->failed = !p;
-    if (!p) return;
-    t->p = p;
-    t->cap = cap;
-  }
-  memcpy(t->p + t->n, line, len + 1);
-  t->n += len;
-}
-
-static int take(text *t, char **out) {
-  if (t->failed) {
-    inc_free(t->p);
+static int take(inc_text *t, char **out) {
+  if (inc_text_done(t)) {
+    inc_text_free(t);
     return INC_EMEM;
   }
-  *out = t->p;
+  *out = t->s;
   return INC_OK;
 }
 
@@ -89,7 +62,7 @@ static const char *tile_ops(const inc_plan *p, const inc_tile *tile, char *out, 
   return out;
 }
 
-static void put_row(text *t, const inc_plan *p, int i) {
+static void put_row(inc_text *t, const inc_plan *p, int i) {
   const inc_step *s = &p->steps[i];
   char ops[128];
   const inc_gop *op = &p->g->ops[s->op];
@@ -99,17 +72,17 @@ static void put_row(text *t, const inc_plan *p, int i) {
   if (s->ns > 0)
     snprintf(rate, sizeof rate, "%.0f",
              flops(op) > 0 ? flops(op) / (double)s->ns : (double)bytes_moved(op) / (double)s->ns);
-  put(t, "%4d %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8.1f %8.3f %5s%s  %s%s%s\n", i, phase(p, i),
-      op->node.op->name, op->scope, s->choice.impl, inc_dtype_name(y->dtype),
-      inc_shape_text(y->ndim, y->shape, shape, sizeof shape), layout_name(y), (double)bytes_moved(op) / 1e6,
-      ms, rate, *rate ? flops(op) > 0 ? " GF/s" : " GB/s" : "",
-      s->tile    ? tile_ops(p, s->tile, ops, sizeof ops)
-      : op->note ? op->note
-                 : "",
-      *op->where ? "  " : "", op->where);
+  inc_text_format(t, "%4d %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8.1f %8.3f %5s%s  %s%s%s\n", i,
+                  phase(p, i), op->node.op->name, op->scope, s->choice.impl, inc_dtype_name(y->dtype),
+                  inc_shape_text(y->ndim, y->shape, shape, sizeof shape), layout_name(y),
+                  (double)bytes_moved(op) / 1e6, ms, rate, *rate ? flops(op) > 0 ? " GF/s" : " GB/s" : "",
+                  s->tile    ? tile_ops(p, s->tile, ops, sizeof ops)
+                  : op->note ? op->note
+                             : "",
+                  *op->where ? "  " : "", op->where);
 }
 
-static void put_totals(text *t, const inc_plan *p) {
+static void put_totals(inc_text *t, const inc_plan *p) {
   double total = 0, work = 0, conv = 0;
   for (int i = 0; i < p->n_steps; i++) {
     total += (double)p->steps[i].ns;
@@ -119,20 +92,21 @@ static void put_totals(text *t, const inc_plan *p) {
   }
   inc_plan_memory m;
   inc_plan_memory_get(p, &m);
-  put(t,
+  inc_text_format(
+      t,
       "%d kernels (%d reference), %.2f GFLOP, arena %.1f MB (%.1f MB without reuse), workspace %.1f MB, %d "
       "threads\n",
       m.kernels, m.references, work / 1e9, (double)m.arena / 1e6, (double)m.without_reuse / 1e6,
       (double)m.workspace / 1e6, inc_compute_threads());
   if (total > 0)
-    put(t, "%.1f ms, of which convolutions and products %.1f ms at %.0f GFLOP/s\n", total / 1e6, conv / 1e6,
-        work / conv);
+    inc_text_format(t, "%.1f ms, of which convolutions and products %.1f ms at %.0f GFLOP/s\n", total / 1e6,
+                    conv / 1e6, work / conv);
 }
 
 int inc_plan_explain(inc_plan *p, char **out) {
-  text t = {0};
-  put(&t, "%4s %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8s %8s %s\n", "#", "phase", "op", "layer", "kernel",
-      "type", "shape", "layout", "MB", "ms", "rate");
+  inc_text t = {0};
+  inc_text_format(&t, "%4s %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8s %8s %s\n", "#", "phase", "op", "layer",
+                  "kernel", "type", "shape", "layout", "MB", "ms", "rate");
   for (int i = 0; i < p->n_steps; i++) put_row(&t, p, i);
   put_totals(&t, p);
   return take(&t, out);
@@ -154,9 +128,9 @@ int inc_plan_dump(const inc_plan *p, const char *pass, char **out) {
 void inc_plan_profile(inc_plan *p, bool on) { p->profile = on; }
 
 int inc_plan_choices(const inc_plan *p, char **out) {
-  text t = {0};
-  put(&t, "threads %d\n", inc_compute_threads());
+  inc_text t = {0};
+  inc_text_format(&t, "threads %d\n", inc_compute_threads());
   for (int i = 0; i < p->n_steps; i++)
-    put(&t, "%s %s\n", p->g->ops[p->steps[i].op].node.op->name, p->steps[i].choice.impl);
+    inc_text_format(&t, "%s %s\n", p->g->ops[p->steps[i].op].node.op->name, p->steps[i].choice.impl);
   return take(&t, out);
 }

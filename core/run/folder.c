@@ -2,7 +2,7 @@
 #include "run/folder.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "run/file.h"
+#include "base/file.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

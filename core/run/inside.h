@@ -5,7 +5,7 @@
 #define INC_RUN_INSIDE_H
 
 #include "run/run.h"
-#include "run/text.h"
+#include "base/text.h"
 #include <pthread.h>
 #include <stdatomic.h>
 

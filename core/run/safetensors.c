@@ -6,7 +6,7 @@
 #include "run/safetensors.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "run/file.h"
+#include "base/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>

@@ -5,7 +5,7 @@
 ** list of the last three.  The log is synced before, so it never lacks a line that the checkpoint has.
 */
 #include "base/mem.h"
-#include "run/file.h"
+#include "base/file.h"
 #include "run/folder.h"
 #include "run/inside.h"
 #include <math.h>

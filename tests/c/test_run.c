@@ -4,7 +4,7 @@
 ** counter, so anything that a resume gets wrong changes the bits. */
 #include "base/mem.h"
 #include "check.h"
-#include "run/file.h"
+#include "base/file.h"
 #include "run/folder.h"
 #include "run/run.h"
 #include <signal.h>

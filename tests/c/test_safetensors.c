@@ -2,10 +2,10 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "check.h"
-#include "run/file.h"
+#include "base/file.h"
 #include "run/safetensors.h"
 #include "run/sha256.h"
-#include "run/text.h"
+#include "base/text.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* file.c -- whole files in and out.
+/* read.c -- whole files into a buffer that is kept.
 ** Reading refuses what is not a regular file (opening a pipe would wait for ever) and goes by the size that
 ** the open file reports.  mmap was rejected: a file cut short while it is mapped kills the process. */
 #include "base/err.h"
@@ -60,28 +60,4 @@ int inc_file_read(const char *path, int64_t offset, int64_t length, inc_scratch 
   int code = read_open(fd, path, offset, length, s, n);
   close(fd);
   return code;
-}
-
-static int write_all(int fd, const uint8_t *p, size_t n) {
-  while (n > 0) {
-    ssize_t k = write(fd, p, n);
-    if (k < 0 && errno == EINTR) continue;
-    if (k < 0) return -1;
-    p += k, n -= (size_t)k;
-  }
-  return fsync(fd);
-}
-
-int inc_file_write(const char *path, const void *bytes, size_t n) {
-  char tmp[4096];
-  if (snprintf(tmp, sizeof tmp, "%s.tmp", path) >= (int)sizeof tmp)
-    return inc_fail(INC_EARG, path, "the path is too long");
-  int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return inc_fail(INC_EIO, path, "cannot write: %s", strerror(errno));
-  int bad = write_all(fd, bytes, n) != 0, why = errno;
-  if (close(fd) != 0 && !bad) bad = 1, why = errno;
-  if (!bad && rename(tmp, path) != 0) bad = 1, why = errno;
-  if (!bad) return INC_OK;
-  unlink(tmp);
-  return inc_fail(INC_EIO, path, "cannot write: %s", strerror(why));
 }

@@ -1,5 +1,5 @@
 /* file.c -- whole files (file.h). */
-#include "run/file.h"
+#include "base/file.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include <errno.h>

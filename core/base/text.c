@@ -1,5 +1,5 @@
 /* text.c -- growing text and JSON output (text.h). */
-#include "run/text.h"
+#include "base/text.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include <math.h>
