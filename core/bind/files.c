@@ -5,12 +5,12 @@
 ** a Lua error half-way has nothing of C's to leave behind.
 */
 #include "bind/files.h"
-#include "base/mem.h"
-#include "bind/bind.h"
 #include "base/file.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "bind/bind.h"
 #include "run/safetensors.h"
 #include "run/sha256.h"
-#include "base/text.h"
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>

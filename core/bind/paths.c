@@ -1,7 +1,7 @@
 /* paths.c -- the little of a file system that verbs need and Lua lacks: what is there, and making folders. */
+#include "base/file.h"
 #include "bind/bind.h"
 #include "bind/files.h"
-#include "base/file.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>

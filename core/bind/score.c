@@ -1,12 +1,12 @@
 /* score.c -- evaluation for Lua: each picture once; any number of nets and crops, averaged as
 ** probabilities. */
 #include "run/score.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "bind/bind.h"
 #include "bind/data.h"
 #include "bind/plan.h"
 #include "bind/run.h"
-#include "base/file.h"
 #include <math.h>
 #include <string.h>
 

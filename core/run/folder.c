@@ -1,8 +1,8 @@
 /* folder.c -- lock, checkpoints and leftovers of a run's folder (folder.h). */
 #include "run/folder.h"
 #include "base/err.h"
-#include "base/mem.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

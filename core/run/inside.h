@@ -4,8 +4,8 @@
 #ifndef INC_RUN_INSIDE_H
 #define INC_RUN_INSIDE_H
 
-#include "run/run.h"
 #include "base/text.h"
+#include "run/run.h"
 #include <pthread.h>
 #include <stdatomic.h>
 

@@ -5,8 +5,8 @@
 */
 #include "run/safetensors.h"
 #include "base/err.h"
-#include "base/mem.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>

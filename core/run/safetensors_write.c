@@ -1,9 +1,9 @@
 /* safetensors_write.c -- the writer, and row-major copies of strided tensors (safetensors.h). */
 #include "base/err.h"
-#include "base/mem.h"
 #include "base/file.h"
-#include "run/safetensors.h"
+#include "base/mem.h"
 #include "base/text.h"
+#include "run/safetensors.h"
 #include <stdlib.h>
 #include <string.h>
 

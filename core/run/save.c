@@ -4,8 +4,8 @@
 ** state is looked through first: weights that an overflow has ruined would otherwise replace good ones in the
 ** list of the last three.  The log is synced before, so it never lacks a line that the checkpoint has.
 */
-#include "base/mem.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "run/folder.h"
 #include "run/inside.h"
 #include <math.h>

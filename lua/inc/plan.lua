@@ -44,7 +44,8 @@ local function upvalues(f, list, seen)
     local name, value = debug.getupvalue(f, i)
     if not name then break end
     list[#list + 1] = {f = f, i = i, value = value}
-    if type(value) == 'function' and debug.getinfo(value, 'S').what ~= 'C' then upvalues(value, list, seen) end
+    local is_lua = type(value) == 'function' and debug.getinfo(value, 'S').what ~= 'C'
+    if is_lua then upvalues(value, list, seen) end
   end
   return list
 end

@@ -2,9 +2,9 @@
 **
 ** The "net" is four floats and a slot for each; a step mixes in the batch, the learning rate and the random
 ** counter, so anything that a resume gets wrong changes the bits. */
+#include "base/file.h"
 #include "base/mem.h"
 #include "check.h"
-#include "base/file.h"
 #include "run/folder.h"
 #include "run/run.h"
 #include <signal.h>

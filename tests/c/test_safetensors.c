@@ -1,11 +1,11 @@
 /* test_safetensors.c -- what is written comes back, and every unsound file is refused by name. */
 #include "base/err.h"
-#include "base/mem.h"
-#include "check.h"
 #include "base/file.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "check.h"
 #include "run/safetensors.h"
 #include "run/sha256.h"
-#include "base/text.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
