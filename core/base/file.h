@@ -2,8 +2,7 @@
 **
 ** A new file is written beside the old one, synced, and renamed over it; then the folder is synced.  So a
 ** kill at any instant, or a full disk, leaves the old file or the new one, never a part.  Leftovers of a kill
-** end
-** in ".tmp" and are swept when a run folder is opened again.
+** end in ".tmp" and are swept when a run folder is opened again.
 */
 #ifndef INC_FILE_H
 #define INC_FILE_H
