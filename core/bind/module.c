@@ -1,7 +1,7 @@
 /* module.c -- luaopen_inc: the C part of the library as one table, `require 'inc.core'`. */
 #include "bind/bind.h"
+#include "exec/compute.h"
 #include "exec/emit.h"
-#include <omp.h>
 
 int luaopen_inc(lua_State *L);
 #pragma weak inc_bind_data
@@ -13,7 +13,7 @@ __attribute__((visibility("default"))) int luaopen_inc(lua_State *L) {
   lua_pop(L, 1);
   inc_tensor *rng;
   inc_rng_tensor(&rng);   /* now, so that counts of what is alive do not jump later */
-  omp_set_num_threads(1); /* wide work belongs to the compute thread (exec/compute.h) */
+  inc_compute_threads_here(); /* kernels prepared on this thread are for as many cores as will run them */
   lua_newtable(L);
   inc_bind_ops(L);
   inc_bind_index(L);

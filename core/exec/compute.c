@@ -51,8 +51,10 @@ int inc_compute_threads(void) {
   return n_threads;
 }
 
+void inc_compute_threads_here(void) { omp_set_num_threads(inc_compute_threads()); }
+
 static void team_setup(void) {
-  omp_set_num_threads(inc_compute_threads());
+  inc_compute_threads_here();
 #pragma omp parallel
   inc_compute_denormals_off();
 }
@@ -134,5 +136,6 @@ static int apply_threads(void *unused) {
 int inc_compute_threads_set(int n) {
   if (n < 1 || n > 1024) return inc_fail(INC_EARG, "threads", "expected 1 to 1024, got %d", n);
   n_threads = n;
+  inc_compute_threads_here();
   return inc_compute(apply_threads, NULL);
 }

@@ -15,6 +15,9 @@ bool inc_compute_is_self(void);
 void inc_compute_yield(void);  /* on the compute thread: serve waiting calls */
 int inc_compute_threads(void); /* cores used by a kernel */
 int inc_compute_threads_set(int n);
+/* Libraries plan a kernel for as many cores as the thread that prepares it may use: let that be the compute
+** thread's number.  Call once on a thread that prepares kernels; running wide ones stays the compute thread's. */
+void inc_compute_threads_here(void);
 void inc_compute_denormals_off(void); /* flush denormals to zero on the calling thread */
 
 #endif
