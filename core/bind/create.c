@@ -2,8 +2,7 @@
 **
 ** One table, as everywhere: inc.zeros{2, 3, dtype = 'f64', requires_grad = true}.  Random ones draw from the
 ** default generator (inc.seed), one counter step a call, so a script gives the same numbers every time;
-*inside
-** a plan they are refused, because they would be drawn once and then stay.
+** inside a plan they are refused, because they would be drawn once and then stay.
 */
 #include "base/rng.h"
 #include "bind/bind.h"

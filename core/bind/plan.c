@@ -124,7 +124,10 @@ static int p_run(lua_State *L) {
   inc_plan *p = inc_lua_check_plan(L, 1);
   int n = inc_plan_inputs(p), n_out = inc_plan_outputs(p);
   inc_tensor *in[16], *out[16] = {0}, **box[16];
-  if (lua_gettop(L) - 1 != n || n > 16 || n_out > 16)
+  if (n > 16 || n_out > 16)
+    return inc_lua_fail(L, "plan", INC_EARG, NULL, "expected at most 16 tensors in and 16 out, got %d and %d",
+                        n, n_out);
+  if (lua_gettop(L) - 1 != n)
     return inc_lua_fail(L, "plan", INC_EARG, NULL, "expected %d tensors, got %d arguments", n,
                         lua_gettop(L) - 1);
   for (int i = 0; i < n; i++) in[i] = inc_lua_check_tensor(L, i + 2, "plan", "argument");

@@ -290,8 +290,17 @@ static int close_output(int status) {
   return status ? status : 1;
 }
 
+/* A team of cores that spins at its barriers is a disaster as soon as anything else wants a core: a planned
+** step took 9 s in place of 1.6 beside one busy process, and 4.8 with bounded spinning, which costs 1.5% on a
+** quiet machine.  libgomp reads its settings before main, so the program starts itself again, once. */
+static void bound_spinning(char **argv) {
+  if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
+  if (setenv("GOMP_SPINCOUNT", "2000", 1) == 0) execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char **argv) {
   options o = {.argc = argc, .argv = argv};
+  bound_spinning(argv);
   setlocale(LC_CTYPE, "");
   if (!parse(&o)) return 1;
   if (o.show_help)

@@ -49,6 +49,9 @@ function weights.save(path, what, metadata)
     what = {{'tensor', what}}
   elseif type(what) ~= 'table' then
     args.fail('save: expected a net, a tensor, or a list of {name, tensor}, got %s', type(what))
+  elseif #what == 0 and next(what) ~= nil then
+    args.fail('save: expected a list of {name, tensor} (names as keys have no order), got %s = ...',
+      tostring((next(what))))
   end
   local Run = package.loaded['inc.run']
   if not (Run and net) then return core.save(path, what, sorted_strings(all)) end
