@@ -4,8 +4,6 @@
 #include "exec/emit.h"
 
 int luaopen_inc(lua_State *L);
-#pragma weak inc_bind_data
-#pragma weak inc_bind_run
 
 __attribute__((visibility("default"))) int luaopen_inc(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, (void *)luaopen_inc); /* opened before */
@@ -22,8 +20,8 @@ __attribute__((visibility("default"))) int luaopen_inc(lua_State *L) {
   inc_bind_modes(L);
   inc_bind_files(L);
   inc_bind_plan(L);
-  if (inc_bind_data) inc_bind_data(L);
-  if (inc_bind_run) inc_bind_run(L);
+  inc_bind_data(L);
+  inc_bind_run(L);
   inc_push_methods(L);
   lua_setfield(L, -2, "methods");
   lua_pushvalue(L, -1);

@@ -155,11 +155,12 @@ int inc_tile_new(const inc_graph *g, int place, int n, bool reference, inc_tile 
   int code = t && inner ? INC_OK : INC_EMEM;
   if (!code) {
     t->numel = inc_spec_numel(leading(g, &g->ops[g->order[place]]));
+    t->n = n;
     t->item = inc_zalloc(sizeof *t->item * (size_t)n);
     code = t->item ? INC_OK : INC_EMEM;
   }
   if (!code) place_inner(g, place, n, t, inner);
-  for (int i = 0; i < n && !code; i++, t->n++)
+  for (int i = 0; i < n && !code; i++)
     code = make_item(g, g->order[place + i], t->numel, reference, inner, &t->item[i]);
   inc_free(inner);
   if (code) {
@@ -172,8 +173,7 @@ int inc_tile_new(const inc_graph *g, int place, int n, bool reference, inc_tile 
 
 void inc_tile_free(inc_tile *t) {
   if (!t) return;
-  for (int i = 0; t->item && i < INC_TILE_OPS && i <= t->n; i++) {
-    if (i == t->n) break;
+  for (int i = 0; t->item && i < t->n; i++) {
     inc_cpu_backend.drop(t->item[i].block);
     inc_cpu_backend.drop(t->item[i].tail);
   }
