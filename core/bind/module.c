@@ -10,7 +10,7 @@ __attribute__((visibility("default"))) int luaopen_inc(lua_State *L) {
   if (lua_istable(L, -1)) return 1;
   lua_pop(L, 1);
   inc_tensor *rng;
-  inc_rng_tensor(&rng);   /* now, so that counts of what is alive do not jump later */
+  inc_rng_tensor(&rng);       /* now, so that counts of what is alive do not jump later */
   inc_compute_threads_here(); /* kernels prepared on this thread are for as many cores as will run them */
   lua_newtable(L);
   inc_bind_ops(L);
