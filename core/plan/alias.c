@@ -11,35 +11,23 @@
 
 /* Would the op's best kernel still be a real one with this spec for its output? */
 static bool can_write(const inc_graph *g, int op, const inc_spec *out) {
-  inc_choice choice[8];
+  inc_choice choice;
   inc_spec specs[8];
-  int n = 0;
   inc_node node = g->ops[op].node;
   if (node.n_out < 1 || node.n_out > 8) return false;
   memcpy(specs, node.out, sizeof *specs * (size_t)node.n_out);
   specs[0] = *out;
   node.out = specs;
-  if (inc_cpu_backend.query(&node, choice, 8, &n) || n < 1) {
-    inc_error_clear();
-    return false;
-  }
-  return !(choice[0].flags & INC_K_REF);
-}
-
-static bool reads_it(const inc_gop *op, int value) {
-  for (int k = 0; k < op->node.n_in; k++)
-    if (op->in[k] == value) return true;
-  return false;
+  return inc_best_choice(&node, &choice) && !(choice.flags & INC_K_REF);
 }
 
 /* Do all other readers still have a real kernel when the value is a slice? */
 static bool readers_agree(inc_graph *g, int value, int cat, const inc_spec *slice) {
   for (int i = 0; i < g->n_order; i++) {
     inc_gop *op = &g->ops[g->order[i]];
-    if (g->order[i] == cat || !reads_it(op, value)) continue;
+    if (g->order[i] == cat || !inc_gop_reads(op, value)) continue;
     if (op->node.op->flags & INC_OP_VIEW) return false;
-    inc_choice choice[8];
-    int n = 0;
+    inc_choice choice;
     inc_spec in[64];
     if (op->node.n_in > 64) return false;
     memcpy(in, op->node.in, sizeof *in * (size_t)op->node.n_in);
@@ -47,10 +35,7 @@ static bool readers_agree(inc_graph *g, int value, int cat, const inc_spec *slic
       if (op->in[k] == value) in[k] = *slice;
     inc_node node = op->node;
     node.in = in;
-    if (inc_cpu_backend.query(&node, choice, 8, &n) || n < 1 || choice[0].flags & INC_K_REF) {
-      inc_error_clear();
-      return false;
-    }
+    if (!inc_best_choice(&node, &choice) || choice.flags & INC_K_REF) return false;
   }
   return true;
 }
@@ -145,13 +130,8 @@ static bool may_run_in_place(inc_graph *g, int place) {
   for (int k = 1; k < op->node.n_in; k++)
     if (op->in[k] >= 0 && inc_graph_root(g, op->in[k]) == root) return false;
   if (!reads_last(g, place, root)) return false;
-  inc_choice choice[8];
-  int n = 0;
-  if (inc_cpu_backend.query(&op->node, choice, 8, &n) || n < 1) {
-    inc_error_clear();
-    return false;
-  }
-  return choice[0].flags & INC_K_INPLACE;
+  inc_choice choice;
+  return inc_best_choice(&op->node, &choice) && choice.flags & INC_K_INPLACE;
 }
 
 int inc_pass_alias(inc_graph *g) {

@@ -5,13 +5,8 @@
 #include <string.h>
 
 static bool only_reference(const inc_node *node) {
-  inc_choice choice[8];
-  int n = 0;
-  if (inc_cpu_backend.query(node, choice, 8, &n) || n < 1) {
-    inc_error_clear();
-    return false; /* prepare will report it */
-  }
-  return choice[0].flags & INC_K_REF;
+  inc_choice choice; /* where there is none at all, prepare will report it */
+  return inc_best_choice(node, &choice) && choice.flags & INC_K_REF;
 }
 
 static bool helps(const inc_gop *op, int k, const inc_spec *dense) {

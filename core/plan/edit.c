@@ -78,7 +78,7 @@ void inc_graph_replace(inc_graph *g, int old_value, int new_value) {
     }
 }
 
-static bool reads(const inc_gop *op, int value) {
+bool inc_gop_reads(const inc_gop *op, int value) {
   for (int k = 0; k < op->node.n_in; k++)
     if (op->in[k] == value) return true;
   return false;
@@ -86,7 +86,7 @@ static bool reads(const inc_gop *op, int value) {
 
 int inc_graph_count_uses(const inc_graph *g, int value) {
   int n = g->values[value].output;
-  for (int i = 0; i < g->n_ops; i++) n += !g->ops[i].dead && reads(&g->ops[i], value);
+  for (int i = 0; i < g->n_ops; i++) n += !g->ops[i].dead && inc_gop_reads(&g->ops[i], value);
   return n;
 }
 
@@ -94,11 +94,22 @@ int inc_graph_only_user(const inc_graph *g, int value) {
   int user = -1;
   if (g->values[value].output) return -1;
   for (int i = 0; i < g->n_ops; i++) {
-    if (g->ops[i].dead || !reads(&g->ops[i], value)) continue;
+    if (g->ops[i].dead || !inc_gop_reads(&g->ops[i], value)) continue;
     if (user >= 0) return -1;
     user = i;
   }
   return user;
+}
+
+bool inc_best_choice(const inc_node *node, inc_choice *out) {
+  inc_choice all[8];
+  int n = 0;
+  if (inc_cpu_backend.query(node, all, 8, &n) || n < 1) {
+    inc_error_clear();
+    return false;
+  }
+  *out = all[0];
+  return true;
 }
 
 int inc_graph_producer(const inc_graph *g, int value) {

@@ -30,6 +30,9 @@ int inc_graph_insert(inc_graph *g, int at, const inc_op *op, int n_in, const int
                      int like, int *out);
 int inc_graph_place(const inc_graph *g, int op);                    /* place of op in order, -1 if absent */
 void inc_graph_replace(inc_graph *g, int old_value, int new_value); /* in all inputs and outputs */
+bool inc_gop_reads(const inc_gop *op, int value);
+/* The device's best choice for the node; false, and no error recorded, where it has none. */
+bool inc_best_choice(const inc_node *node, inc_choice *out);
 int inc_graph_count_uses(const inc_graph *g, int value); /* live ops that read it, plus 1 if an output */
 int inc_graph_only_user(const inc_graph *g, int value);  /* the op that alone reads it, or -1 */
 int inc_graph_producer(const inc_graph *g, int value);   /* op, or -1 for inputs and captured tensors */

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "exec/compute.h"
 #include "exec/emit.h"
+#include "exec/kernels.h"
 #include "plan/internal.h"
 #include "plan/passes.h"
 #include <stdio.h>
@@ -103,16 +104,6 @@ static int watch(inc_plan *p, int value) {
 
 /* -- kernels ------------------------------------------------------------------------------------------- */
 
-static int choose(const inc_plan *p, const inc_node *node, inc_choice *out) {
-  inc_choice all[8];
-  int n = 0, pick = 0;
-  INC_TRY(inc_cpu_backend.query(node, all, 8, &n));
-  if (p->opts.reference)
-    while (pick < n - 1 && !(all[pick].flags & INC_K_REF)) pick++;
-  *out = all[pick];
-  return INC_OK;
-}
-
 /* in[1] never changes between hoistings: a kernel may keep its packed copy. */
 static bool weight_is_constant(const inc_plan *p, const inc_gop *op, const bool *hoisted) {
   if (op->node.n_in < 2 || op->in[1] < 0) return false;
@@ -128,7 +119,7 @@ static int prepare_step(inc_plan *p, int place, const bool *hoisted) {
   memset(s, 0, sizeof *s);
   s->op = op;
   s->place = place;
-  INC_TRY(choose(p, &o->node, &s->choice));
+  INC_TRY(inc_kernel_choose(&o->node, p->opts.reference, &s->choice));
   bool keep = !hoisted[op] && (s->choice.flags & INC_K_PACKS) && weight_is_constant(p, o, hoisted);
   if (keep) {
     s->same = 2;

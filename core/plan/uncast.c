@@ -13,19 +13,14 @@ static bool reads_weight(const inc_op *op) {
 }
 
 static bool kernel_takes(const inc_gop *op, const inc_spec *weight) {
-  inc_choice choice[8];
+  inc_choice choice;
   inc_spec in[4];
-  int n = 0;
   if (op->node.n_in > 4) return false;
   memcpy(in, op->node.in, sizeof *in * (size_t)op->node.n_in);
   in[1] = *weight;
   inc_node node = op->node;
   node.in = in;
-  if (inc_cpu_backend.query(&node, choice, 8, &n) || n < 1) {
-    inc_error_clear();
-    return false;
-  }
-  return !(choice[0].flags & INC_K_REF);
+  return inc_best_choice(&node, &choice) && !(choice.flags & INC_K_REF);
 }
 
 static void take_master(inc_graph *g, int op) {
