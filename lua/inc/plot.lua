@@ -5,6 +5,7 @@
 -- never given a file name, and text of the user's stands between single quotes only, where gnuplot expands
 -- nothing. A pipe kept open for ever was rejected: a gnuplot that hangs would then hang us at the next plot.
 local args = require 'inc.args'
+local smooth = require 'inc.run.smooth'
 
 local plot = {}
 
@@ -26,19 +27,10 @@ local function numbers(v, what)
   return list
 end
 
---- TensorBoard's smoothing: a running mean with weight `weight` on the past, corrected for its start at zero.
+--- TensorBoard's smoothing, with weight `weight` on the past (inc/run/smooth.lua).
 -- @param weight 0 (none) up to below 1
--- > inc.plot.smooth({1, 1, 1}, 0.5)  --> {1, 1, 1}
-function plot.smooth(y, weight)
-  local out, last, seen = {}, 0, 0
-  for i, v in ipairs(y) do
-    if is_finite(v) then
-      last, seen = last * weight + (1 - weight) * v, seen + 1
-      out[i] = last / (1 - weight ^ seen)
-    else out[i] = v end
-  end
-  return out
-end
+-- > inc.plot.smooth({1, 3}, 0.5)  --> {1, 2.3333333}
+plot.smooth = smooth.debiased
 
 -- At most MAX_POINTS points, the extremes of each piece kept, so that a spike stays visible.
 local function thin(x, y)
@@ -70,9 +62,7 @@ local function options(given)
   if (getmetatable(given) or {}).__series then given = {given} end
   local o = spec(given)
   if type(o.series[1]) == 'number' then o.series = {o.series} end
-  if not (o.smooth >= 0 and o.smooth < 1) then
-    fail('inc.plot: smooth: expected a number from 0 to below 1, got %s', tostring(o.smooth))
-  end
+  smooth.check(o.smooth, 'inc.plot')
   return o
 end
 
@@ -112,7 +102,7 @@ local function prepare(o)
     local s = as_series(item, place)
     finite = finite + punch_holes(s, o)
     if o.smooth > 0 then
-      local name = ('%s (smoothed %g)'):format(s.name or 'series ' .. place, o.smooth)
+      local name = smooth.label(s.name or 'series ' .. place, o.smooth)
       list[#list + 1] = {name = name, x = s.x, y = plot.smooth(s.y, o.smooth), raw = s}
     else list[#list + 1] = s end
   end
