@@ -5,6 +5,7 @@
 #define INC_RUN_INSIDE_H
 
 #include "base/text.h"
+#include "run/events.h"
 #include "run/run.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,6 +20,7 @@ struct inc_run {
   inc_run_parts parts;
   char *folder;
   int lock, log;
+  inc_events *events; /* TensorBoard's, beside the log */
   int64_t first, steps, epoch_steps, batch, save_every, val_every, bad;
   int n_outputs, n_numbers, n_state, n_export, n_meta, n_export_meta;
   char *output[INC_RUN_OUTPUTS];
@@ -28,6 +30,8 @@ struct inc_run {
   inc_named *state, *export_;
   inc_pair *meta, *export_meta; /* `meta` has room for what save.c adds */
   inc_text changes, line;
+  int keep;
+  bool best_last;
   char note[128];                         /* for the next log line: what was set by hand */
   double last_end, step_time, wait_share; /* seconds; smoothed */
   double started;
@@ -40,6 +44,7 @@ struct inc_run {
   inc_run_status status;
   bool stop, pause, save, busy, over;
   int holds;
+  int64_t until; /* steps; INT64_MAX: never rest */
   struct {
     int number;
     double value;

@@ -1,4 +1,5 @@
 /* loop.c -- the thread of a run (run.h): one step after the other, messages in between. */
+#include "base/file.h"
 #include "base/mem.h"
 #include "exec/compute.h"
 #include "run/folder.h"
@@ -10,13 +11,15 @@
 
 /* -- before a step -------------------------------------------------------------------------------------- */
 
+static bool rests(const inc_run *r) { return r->pause || r->status.step >= r->until; }
+
 /* Rest while paused or held.  Takes the stop message: false ends the run. */
 static bool may_step(inc_run *r) {
   pthread_mutex_lock(&r->m);
   r->busy = false;
   pthread_cond_broadcast(&r->changed);
-  while (!r->stop && (r->pause || r->holds)) {
-    r->status.state = r->pause ? INC_RUN_PAUSED : INC_RUN_RUNNING;
+  while (!r->stop && (rests(r) || r->holds)) {
+    r->status.state = rests(r) ? INC_RUN_PAUSED : INC_RUN_RUNNING;
     pthread_cond_wait(&r->changed, &r->m);
     r->last_end = inc_seconds();
   }
@@ -143,9 +146,25 @@ static bool due(const inc_run *r, int64_t every) {
   return r->status.step == r->steps || (every > 0 && r->status.step % every == 0);
 }
 
+/* What each picture was called, for who wants to compare two runs picture by picture. */
+static int write_judged(inc_run *r) {
+  char path[INC_PATH];
+  inc_text t = {0};
+  if (!r->parts.judged) return INC_OK;
+  inc_text_format(&t, "{\"step\":%lld,", (long long)r->status.step);
+  int code = r->parts.judged(r->parts.self, &t);
+  inc_text_put(&t, "}\n");
+  if (code == INC_OK) code = inc_text_done(&t);
+  if (code == INC_OK) code = inc_path_join(path, r->folder, "val.json");
+  if (code == INC_OK) code = inc_file_replace(path, t.s, t.n);
+  inc_text_free(&t);
+  return code;
+}
+
 static int validate(inc_run *r, step_facts *f) {
   if (!r->parts.validate || !due(r, r->val_every)) return INC_OK;
   INC_TRY(r->parts.validate(r->parts.self, &f->val));
+  INC_TRY(write_judged(r));
   f->validated = true;
   pthread_mutex_lock(&r->m);
   r->status.val = f->val;
@@ -185,7 +204,8 @@ static int log_step(inc_run *r, const step_facts *f, double took) {
   r->note[0] = '\0';
   inc_text_put(t, "}\n");
   INC_TRY(inc_text_done(t));
-  return inc_log_write(r->log, t->s, t->n);
+  INC_TRY(inc_log_write(r->log, t->s, t->n));
+  return inc_events_line(r->events, t->s);
 }
 
 static bool is_better(const inc_run_status *s, const inc_run_val *v) {
@@ -196,6 +216,7 @@ static bool is_better(const inc_run_status *s, const inc_run_val *v) {
 ** pictures held out, the newest saved step is. */
 static bool is_best(inc_run *r, const step_facts *f, bool saving) {
   bool best = r->parts.validate ? f->validated && is_better(&r->status, &f->val) : saving;
+  if (r->best_last) best = r->status.step == r->steps;
   if (!best) return false;
   pthread_mutex_lock(&r->m);
   r->status.best = f->validated ? f->val.top1 : -1;
@@ -262,6 +283,8 @@ static void finish(inc_run *r, int code) {
   inc_folder_unlock(r->lock);
   inc_folder_unlock(r->log);
   r->lock = r->log = -1;
+  inc_events_close(r->events);
+  r->events = NULL;
   pthread_mutex_lock(&r->m);
   r->busy = false, r->over = true;
   pthread_cond_broadcast(&r->changed);

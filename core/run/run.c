@@ -76,6 +76,8 @@ static int copy_all(inc_run *r, const inc_run_opts *o) {
   r->first = o->first, r->steps = o->steps, r->epoch_steps = o->epoch_steps, r->batch = o->batch;
   r->save_every = o->save_every, r->val_every = o->val_every, r->bad = o->bad;
   r->rng = inc_tensor_ref(o->rng), r->seed = o->seed;
+  r->until = o->until ? o->until : INT64_MAX;
+  r->keep = o->keep ? o->keep : INC_RUN_KEEP, r->best_last = o->best_last;
   r->n_state = o->n_state, r->n_export = o->n_export;
   r->n_meta = o->n_meta, r->n_export_meta = o->n_export_meta;
   if (!(r->folder = inc_strdup(o->folder))) return INC_EMEM;
@@ -121,6 +123,7 @@ static void destroy(inc_run *r) {
   if (r->parts.free) r->parts.free(r->parts.self);
   inc_folder_unlock(r->lock);
   inc_folder_unlock(r->log);
+  inc_events_close(r->events);
   for (int i = 0; i < r->n_numbers; i++) {
     inc_tensor_unref(r->number[i].t);
     inc_free(r->number[i].name);
@@ -155,6 +158,7 @@ int inc_run_start(const inc_run_opts *o, inc_run **out) {
   int code = check(o);
   if (code == INC_OK) code = copy_all(r, o);
   if (code == INC_OK) code = inc_log_open(r->folder, r->first, &r->log);
+  if (code == INC_OK) code = inc_events_open(r->folder, r->first, &r->events);
   if (code == INC_OK) {
     first_status(r, o);
     r->started = r->last_end = inc_seconds();
@@ -192,6 +196,13 @@ static void say(inc_run *r, bool *flag, bool value) {
 void inc_run_stop(inc_run *r) { say(r, &r->stop, true); }
 void inc_run_pause(inc_run *r, bool on) { say(r, &r->pause, on); }
 void inc_run_save(inc_run *r) { say(r, &r->save, true); }
+
+void inc_run_until(inc_run *r, int64_t step) {
+  pthread_mutex_lock(&r->m);
+  r->until = step ? step : INT64_MAX;
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->m);
+}
 
 int inc_run_set(inc_run *r, const char *name, double value) {
   for (int i = 0; i < r->n_numbers; i++) {
@@ -236,21 +247,28 @@ bool inc_run_over(inc_run *r) {
   return over;
 }
 
+static bool is_over(const inc_run *r) { return r->over; }
+
+static bool is_there(const inc_run *r) { return r->over || (!r->busy && r->status.step >= r->until); }
+
 /* Short naps on the condition, so that Ctrl-C is seen without a signal-safe way to wake it. */
-bool inc_run_wait(inc_run *r, double seconds) {
+static bool await(inc_run *r, bool (*there)(const inc_run *), double seconds) {
   double end = inc_seconds() + seconds;
   pthread_mutex_lock(&r->m);
-  while (!r->over && inc_seconds() < end && !inc_interrupt_pending()) {
+  while (!there(r) && inc_seconds() < end && !inc_interrupt_pending()) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += 50000000;
     if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
     pthread_cond_timedwait(&r->changed, &r->m, &until);
   }
-  bool over = r->over;
+  bool is = there(r);
   pthread_mutex_unlock(&r->m);
-  return over;
+  return is;
 }
+
+bool inc_run_wait(inc_run *r, double seconds) { return await(r, is_over, seconds); }
+bool inc_run_reached(inc_run *r, double seconds) { return await(r, is_there, seconds); }
 
 /* -- events --------------------------------------------------------------------------------------------- */
 
