@@ -5,9 +5,11 @@
 */
 #include "bind/bind.h"
 #include "bind/data.h"
+#include "data/paint.h"
 #include <string.h>
 
 #define DECODED_MT "inc.decoded"
+#define TEXT_MT    "inc.text_box"
 
 static int decoded_gc(lua_State *L) {
   inc_picture_free(lua_touserdata(L, 1));
@@ -103,9 +105,80 @@ static int image_view(lua_State *L) {
   return 1;
 }
 
+/* -- for terminals and contact sheets ------------------------------------------------------------------- */
+
+typedef struct text_box {
+  inc_text text;
+} text_box;
+
+static int text_gc(lua_State *L) {
+  text_box *box = lua_touserdata(L, 1);
+  inc_text_free(&box->text);
+  memset(box, 0, sizeof *box);
+  return 0;
+}
+
+static int push_text(lua_State *L, text_box *box, int code) {
+  inc_lua_check(L, code ? code : inc_text_done(&box->text));
+  lua_pushlstring(L, box->text.s ? box->text.s : "", box->text.n);
+  inc_text_free(&box->text);
+  memset(box, 0, sizeof *box);
+  return 1;
+}
+
+/* core.image_sixel(picture) -> a string that a terminal with sixels shows as the picture */
+static int image_sixel(lua_State *L) {
+  int w, h;
+  const uint8_t *rgb = check_picture(L, 1, "image_sixel", &w, &h);
+  text_box *box = inc_lua_data_box(L, sizeof *box, TEXT_MT);
+  return push_text(L, box, inc_sixel(rgb, w, h, &box->text));
+}
+
+/* core.image_bytes(picture) -> its pixels, rows of RGB, as a string */
+static int image_bytes(lua_State *L) {
+  int w, h;
+  const uint8_t *rgb = check_picture(L, 1, "image_bytes", &w, &h);
+  lua_pushlstring(L, (const char *)rgb, 3 * (size_t)w * (size_t)h);
+  return 1;
+}
+
+/* core.base64(string) -> string */
+static int base64(lua_State *L) {
+  size_t n;
+  const char *bytes = luaL_checklstring(L, 1, &n);
+  text_box *box = inc_lua_data_box(L, sizeof *box, TEXT_MT);
+  inc_base64((const uint8_t *)bytes, n, &box->text);
+  return push_text(L, box, INC_OK);
+}
+
+static int check_small(lua_State *L, int idx) {
+  lua_Integer v = luaL_checkinteger(L, idx);
+  luaL_argcheck(L, v >= -65536 && v <= 65536, idx, "out of range");
+  return (int)v;
+}
+
+/* core.image_text(picture, x, y, text, scale[, r, g, b]) -> a copy with the text on it; x, y from 1 */
+static int image_text(lua_State *L) {
+  int w, h, x = check_small(L, 2), y = check_small(L, 3), scale = check_small(L, 5);
+  const char *text = luaL_checkstring(L, 4);
+  uint8_t colour[3];
+  for (int c = 0; c < 3; c++) colour[c] = (uint8_t)luaL_optinteger(L, 6 + c, 0);
+  uint8_t *rgb = check_picture(L, 1, "image_text", &w, &h);
+  inc_paint_text(rgb, w, h, x - 1, y - 1, text, scale, colour);
+  push_pixels(L, rgb, w, h);
+  return 1;
+}
+
 void inc_bind_picture(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"image", image}, {"image_save", image_save}, {"image_view", image_view}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"image", image},
+                                       {"image_save", image_save},
+                                       {"image_view", image_view},
+                                       {"image_sixel", image_sixel},
+                                       {"image_bytes", image_bytes},
+                                       {"image_text", image_text},
+                                       {"base64", base64},
+                                       {NULL, NULL}};
+  inc_lua_data_mt(L, TEXT_MT, text_gc, NULL);
   inc_lua_data_mt(L, DECODED_MT, decoded_gc, NULL);
   inc_lua_data_mt(L, "inc.viewer", viewer_gc, NULL);
   luaL_setfuncs(L, functions, 0);

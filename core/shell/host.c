@@ -101,6 +101,8 @@ int luaopen_inc_host(lua_State *L) {
                                  {"list", host_list},
                                  {"kind", host_kind},
                                  {"spawn", inc_host_spawn},
+                                 {"query", inc_host_query},
+                                 {"pixels", inc_host_pixels},
                                  {"interrupted", host_interrupted},
                                  {"clear_interrupt", host_clear_interrupt},
                                  {"catch_interrupt", host_catch_interrupt},
