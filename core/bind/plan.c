@@ -7,7 +7,8 @@
 #include "exec/emit.h"
 #include <string.h>
 
-#define PLAN_MT "inc.plan"
+#define PLAN_MT  "inc.plan"
+#define ARENA_MT "inc.plan.arena"
 
 inc_plan *inc_lua_check_plan(lua_State *L, int idx) {
   inc_plan **box = luaL_checkudata(L, idx, PLAN_MT);
@@ -179,6 +180,29 @@ static int p_memory(lua_State *L) {
   return 1;
 }
 
+static int arena_gc(lua_State *L) {
+  inc_arena **box = luaL_checkudata(L, 1, ARENA_MT);
+  inc_arena_unref(*box);
+  *box = NULL;
+  return 0;
+}
+
+/* core.plan_arena() -> memory that plans may use by turns */
+static int plan_arena(lua_State *L) {
+  inc_arena **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  luaL_setmetatable(L, ARENA_MT);
+  inc_lua_check(L, inc_arena_new(box));
+  return 1;
+}
+
+/* plan:share(arena): before its first run; the caller sees to it that plans of one arena take turns */
+static int p_share(lua_State *L) {
+  inc_arena **box = luaL_checkudata(L, 2, ARENA_MT);
+  inc_lua_check(L, inc_plan_share(inc_lua_check_plan(L, 1), *box));
+  return 0;
+}
+
 static int p_gc(lua_State *L) {
   inc_plan **box = lua_touserdata(L, 1);
   inc_plan_unref(*box);
@@ -189,9 +213,15 @@ static int p_gc(lua_State *L) {
 void inc_bind_plan(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"run", p_run},         {"explain", p_explain}, {"dump", p_dump}, {"choices", p_choices},
-      {"profile", p_profile}, {"memory", p_memory},   {NULL, NULL}};
+      {"profile", p_profile}, {"memory", p_memory},   {"share", p_share},
+      {NULL, NULL}};
   lua_pushcfunction(L, trace);
   lua_setfield(L, -2, "plan_trace");
+  lua_pushcfunction(L, plan_arena);
+  lua_setfield(L, -2, "plan_arena");
+  luaL_newmetatable(L, ARENA_MT);
+  lua_pushcfunction(L, arena_gc), lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
   luaL_newmetatable(L, PLAN_MT);
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");

@@ -18,6 +18,7 @@
 
 #define RUN_MT  "inc.run.core"
 #define LOCK_MT "inc.run.lock"
+#define FEED_MT "inc.run.feed"
 
 /* -- reading tables ------------------------------------------------------------------------------------- */
 
@@ -217,6 +218,35 @@ static void read_parts(lua_State *L, int t, inc_parts_opts *p) {
     luaL_checktype(L, -1, LUA_TTABLE);
     inc_lua_read_loader(L, lua_gettop(L), images, &p->validate);
   }
+  inc_feed **feed = lua_getfield(L, t, "feed") != LUA_TNIL ? luaL_checkudata(L, -1, FEED_MT) : NULL;
+  p->feed = feed ? *feed : NULL;
+}
+
+static int drop_feed(lua_State *L) {
+  inc_feed **box = luaL_checkudata(L, 1, FEED_MT);
+  inc_feed_unref(*box);
+  *box = NULL;
+  return 0;
+}
+
+/* core.run_feed(images, loader options, keep) -> one loader for runs that take turns (core/data/feed.h) */
+static int run_feed(lua_State *L) {
+  inc_images *images = inc_lua_check_images(L, 1);
+  inc_loader_opts o;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  inc_lua_read_loader(L, 2, images, &o);
+  inc_feed **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  luaL_setmetatable(L, FEED_MT);
+  inc_lua_check(L, inc_feed_new(&o, (int)luaL_checkinteger(L, 3), box));
+  return 1;
+}
+
+/* core.run_feed_made(feed) -> batches that were made for all of them together */
+static int run_feed_made(lua_State *L) {
+  inc_feed **box = luaL_checkudata(L, 1, FEED_MT);
+  lua_pushinteger(L, *box ? inc_feed_made(*box) : 0);
+  return 1;
 }
 
 static void read_opts(lua_State *L, int t, inc_run_opts *o) {
@@ -230,6 +260,8 @@ static void read_opts(lua_State *L, int t, inc_run_opts *o) {
   o->best = number_field(L, t, "best", -1), o->best_step = int_field(L, t, "best_step", -1);
   o->best_loss = number_field(L, t, "best_loss", 0);
   o->changes = string_field(L, t, "changes");
+  o->until = int_field(L, t, "until_step", 0), o->keep = (int)int_field(L, t, "keep", 0);
+  o->best_last = bool_field(L, t, "best_last");
   lua_getfield(L, t, "rng");
   o->rng = inc_lua_to_tensor(L, -1);
   o->number = read_numbers(L, t, o);
@@ -284,6 +316,19 @@ static int run_hold(lua_State *L) {
 static int run_release(lua_State *L) {
   inc_run_release(check_run(L));
   return 0;
+}
+
+/* core.run_until(run, step): go on, and rest when `step` steps are made; 0: never rest */
+static int run_until(lua_State *L) {
+  inc_run_until(check_run(L), luaL_checkinteger(L, 2));
+  return 0;
+}
+
+/* core.run_reached(run, seconds) -> rests there or is over, interrupted */
+static int run_reached(lua_State *L) {
+  lua_pushboolean(L, inc_run_reached(check_run(L), luaL_checknumber(L, 2)));
+  lua_pushboolean(L, inc_interrupt_pending() > 0);
+  return 2;
 }
 
 static int run_set(lua_State *L) {
@@ -415,6 +460,10 @@ void inc_bind_run(lua_State *L) {
                                   {"run_hold", run_hold},
                                   {"run_release", run_release},
                                   {"run_set", run_set},
+                                  {"run_until", run_until},
+                                  {"run_reached", run_reached},
+                                  {"run_feed", run_feed},
+                                  {"run_feed_made", run_feed_made},
                                   {"run_wait", run_wait},
                                   {"run_finish", run_finish},
                                   {"run_status", run_status},
@@ -424,6 +473,7 @@ void inc_bind_run(lua_State *L) {
                                   {NULL, NULL}};
   make_mt(L, RUN_MT, drop_run);
   make_mt(L, LOCK_MT, drop_lock);
+  make_mt(L, FEED_MT, drop_feed);
   luaL_getmetatable(L, LOCK_MT);
   lua_pushcfunction(L, drop_lock);
   lua_setfield(L, -2, "__close"); /* an error on the way to the start gives the folder free at once */

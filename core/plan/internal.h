@@ -43,7 +43,8 @@ struct inc_plan {
   inc_place *scratch;                /* [order] workspaces */
   bool *inner;                       /* [values] made and used up inside a tile: no place of their own */
   size_t arena_bytes, sum_bytes, workspace_bytes, kept_bytes;
-  char *arena; /* NULL until the first run */
+  char *arena;       /* NULL until the first run */
+  inc_arena *shared; /* whose block `arena` is, or NULL: a block of its own */
   inc_patch *patches;
   int n_patches;
   inc_watch *watches;
@@ -57,8 +58,17 @@ struct inc_plan {
   int n_dumps;
 };
 
+struct inc_arena {
+  _Atomic int refs;
+  char *block;
+  size_t bytes;
+  const inc_plan *user; /* the plan that ran last; never looked into */
+};
+int inc_arena_take(inc_plan *p, char **block);
+void inc_plan_drop_arena(inc_plan *p);
+
 /* Address of a value, given the arena; inputs give NULL. */
 void *inc_plan_address(const inc_plan *p, int value);
-int inc_plan_allocate(inc_plan *p); /* arena and addresses; once */
+int inc_plan_allocate(inc_plan *p); /* arena and addresses; anew when a shared block has moved */
 
 #endif

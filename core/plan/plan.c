@@ -257,7 +257,7 @@ void inc_plan_unref(inc_plan *p) {
   inc_free(p->watches);
   inc_free(p->scratch);
   inc_free(p->inner);
-  inc_free(p->arena);
+  inc_plan_drop_arena(p);
   inc_graph_free(p->g);
   pthread_mutex_destroy(&p->lock);
   inc_free(p);

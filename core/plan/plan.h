@@ -37,6 +37,15 @@ int inc_plan_compile(inc_graph *g, const inc_plan_opts *opts, inc_plan **out);
 inc_plan *inc_plan_ref(inc_plan *p);
 void inc_plan_unref(inc_plan *p);
 
+/* One block that several plans use by turns, for plans that never run at the same time: not even between the
+** compute of one and its commit or the reading of its outputs.  What a plan keeps from run to run is done
+** again when another one used the block meanwhile.  ESTATE once the plan has run. */
+typedef struct inc_arena inc_arena;
+int inc_arena_new(inc_arena **out);
+inc_arena *inc_arena_ref(inc_arena *a);
+void inc_arena_unref(inc_arena *a);
+int inc_plan_share(inc_plan *p, inc_arena *a);
+
 int inc_plan_inputs(const inc_plan *p);
 int inc_plan_outputs(const inc_plan *p);
 const inc_spec *inc_plan_input_spec(const inc_plan *p, int i);

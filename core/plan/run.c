@@ -83,9 +83,22 @@ static int wire(inc_plan *p) {
   return INC_OK;
 }
 
+static void unwire(inc_plan *p) {
+  inc_free(p->patches);
+  p->arena = NULL;
+  p->patches = NULL;
+  p->n_patches = 0;
+}
+
 int inc_plan_allocate(inc_plan *p) {
-  if (p->arena) return INC_OK;
-  char *arena = inc_alloc(p->arena_bytes);
+  if (p->arena && !p->shared) return INC_OK;
+  char *arena = NULL;
+  if (p->shared)
+    inc_arena_take(p, &arena);
+  else
+    arena = inc_alloc(p->arena_bytes);
+  if (arena && arena == p->arena) return INC_OK;
+  unwire(p);
   if (!arena)
     return inc_fail(INC_EMEM, NULL, "out of memory: the step wants %.2f GiB in one block",
                     (double)p->arena_bytes / (1 << 30)),
@@ -93,11 +106,8 @@ int inc_plan_allocate(inc_plan *p) {
   p->arena = arena;
   int code = wire(p);
   if (code) {
-    inc_free(p->arena);
-    inc_free(p->patches);
-    p->arena = NULL;
-    p->patches = NULL;
-    p->n_patches = 0;
+    if (!p->shared) inc_free(p->arena);
+    unwire(p);
   }
   return code;
 }

@@ -9,16 +9,24 @@
 
 typedef struct parts {
   inc_plan *step;
-  inc_loader *loader;
+  inc_loader *loader; /* NULL with a feed */
+  inc_feed *feed;
+  int64_t at; /* number of the feed's next batch */
   inc_images *images;
   inc_tensor *in[2]; /* pixels, labels */
   inc_scorer scorer;
   inc_loader_opts validate;
 } parts;
 
-static int next(void *self, inc_batch *b) { return inc_loader_next(((parts *)self)->loader, b); }
+static int next(void *self, inc_batch *b) {
+  parts *p = self;
+  return p->feed ? inc_feed_take(p->feed, p->at++, b) : inc_loader_next(p->loader, b);
+}
 
-static void release(void *self, const inc_batch *b) { inc_loader_release(((parts *)self)->loader, b); }
+static void release(void *self, const inc_batch *b) {
+  parts *p = self;
+  if (p->loader) inc_loader_release(p->loader, b);
+}
 
 static int compute(void *self, const inc_batch *b) {
   parts *p = self;
@@ -45,8 +53,30 @@ static int validate(void *self, inc_run_val *out) {
   return code;
 }
 
+static int judged(void *self, inc_text *t) {
+  const inc_scorer *s = &((parts *)self)->scorer;
+  static const char *const names[] = {"picture", "label", "called"};
+  for (int k = 0; k < 3; k++) {
+    inc_text_format(t, "%s\"%s\":[", k ? "," : "", names[k]);
+    for (int64_t i = 0; i < s->n_judged; i++) {
+      const inc_judged *j = &s->judged[i];
+      int64_t v = k == 0 ? j->picture + 1 : k == 1 ? j->label : j->called;
+      inc_text_format(t, "%s%lld", i ? "," : "", (long long)v);
+    }
+    inc_text_put(t, "]");
+  }
+  return inc_text_done(t);
+}
+
+static int64_t bad_of_feed(parts *p, int64_t i, char *path, char *why, size_t n) {
+  int64_t picture = -1, count = inc_feed_bad(p->feed, i, &picture, why, n);
+  if (picture >= 0) snprintf(path, n, "%s", p->images->item[picture].path);
+  return count;
+}
+
 static int64_t bad(void *self, int64_t i, char *path, char *why, size_t n) {
   parts *p = self;
+  if (p->feed) return bad_of_feed(p, i, path, why, n);
   const inc_bad_picture *list;
   int64_t count = inc_loader_bad(p->loader, &list);
   if (i >= 0 && i < count) {
@@ -59,6 +89,7 @@ static int64_t bad(void *self, int64_t i, char *path, char *why, size_t n) {
 static void drop(void *self) {
   parts *p = self;
   inc_loader_free(p->loader);
+  inc_feed_unref(p->feed);
   inc_images_unref(p->images);
   inc_images_unref(p->validate.images);
   if (p->step) inc_plan_unref(p->step);
@@ -79,6 +110,17 @@ static int check(const inc_parts_opts *o) {
   return INC_OK;
 }
 
+/* A feed makes the batches that this run's own loader would. */
+static int use_feed(parts *p, const inc_parts_opts *o) {
+  const inc_loader_opts *f = inc_feed_opts(o->feed);
+  if (f->batch != o->train.batch || f->seed != o->train.seed || f->images != o->train.images ||
+      f->transform.size != o->train.transform.size || f->transform.view != o->train.transform.view)
+    return inc_fail(INC_EARG, "feed", "expected one of the same pictures, seed, batch and distortions");
+  p->feed = inc_feed_ref(o->feed);
+  p->at = inc_feed_number(p->feed, o->train.epoch, o->train.index);
+  return INC_OK;
+}
+
 static int build(parts *p, const inc_parts_opts *o) {
   INC_TRY(check(o));
   p->images = inc_images_ref(o->train.images);
@@ -90,7 +132,7 @@ static int build(parts *p, const inc_parts_opts *o) {
     p->validate = o->validate;
     inc_images_ref(p->validate.images);
   }
-  return inc_loader_new(&o->train, &p->loader);
+  return o->feed ? use_feed(p, o) : inc_loader_new(&o->train, &p->loader);
 }
 
 int inc_parts_new(const inc_parts_opts *o, inc_run_parts *out) {
@@ -101,7 +143,16 @@ int inc_parts_new(const inc_parts_opts *o, inc_run_parts *out) {
     drop(p);
     return code;
   }
-  *out = (inc_run_parts){p,   next, release, compute, peek, commit, find_nan, o->eval ? validate : NULL,
-                         bad, drop};
+  *out = (inc_run_parts){p,
+                         next,
+                         release,
+                         compute,
+                         peek,
+                         commit,
+                         find_nan,
+                         o->eval ? validate : NULL,
+                         bad,
+                         drop,
+                         o->eval ? judged : NULL};
   return INC_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef INC_PARTS_H
 #define INC_PARTS_H
 
+#include "data/feed.h"
 #include "run/run.h"
 
 typedef struct inc_parts_opts {
@@ -9,6 +10,7 @@ typedef struct inc_parts_opts {
   inc_plan *eval;           /* as in score.h, or NULL: no validation */
   inc_loader_opts train;    /* where to start is part of it */
   inc_loader_opts validate; /* used when eval is given */
+  inc_feed *feed;           /* where batches come from instead of a loader of its own, or NULL */
 } inc_parts_opts;
 
 /* Checks shapes and starts the training loader; references are taken. */

@@ -13,6 +13,7 @@
 #define INC_RUN_H
 
 #include "base/err.h"
+#include "base/text.h"
 #include "run/safetensors.h"
 #include "run/score.h"
 
@@ -29,6 +30,7 @@ typedef struct inc_run_parts {
   int (*validate)(void *self, inc_run_val *out);                          /* NULL: no validation */
   int64_t (*bad)(void *self, int64_t i, char *path, char *why, size_t n); /* how many; text of number i */
   void (*free)(void *self);
+  int (*judged)(void *self, inc_text *out); /* lists of the last validation for val.json, or NULL */
 } inc_run_parts;
 
 /* A 0-d tensor that is written before each step. */
@@ -59,6 +61,9 @@ typedef struct inc_run_opts {
   const char *changes;    /* JSON list of the numbers set by hand before, or NULL */
   double best, best_loss; /* held-out top-1 and loss of best.safetensors so far; best below 0: none yet */
   int64_t best_step;      /* -1: none yet */
+  int64_t until;          /* rest when so many steps are made, until told to go on; 0: never */
+  int keep;               /* checkpoints to keep; 0: INC_RUN_KEEP */
+  bool best_last;         /* best.safetensors is written once, of the last step */
 } inc_run_opts;
 
 /* All texts and lists of opts are copied, tensors are referenced. */
@@ -70,6 +75,9 @@ void inc_run_unref(inc_run *r); /* the last one stops it (saving) and waits */
 void inc_run_stop(inc_run *r); /* finish the step, save, end */
 void inc_run_pause(inc_run *r, bool on);
 void inc_run_save(inc_run *r); /* a checkpoint after the step at hand */
+void inc_run_until(inc_run *r, int64_t step); /* go on, and rest when `step` steps are made; 0: never rest */
+/* Wait until it rests there or is over, for some seconds at most, or until Ctrl-C. */
+bool inc_run_reached(inc_run *r, double seconds);
 /* A number keeps `value` from the next step on.  EARG for an unknown name. */
 int inc_run_set(inc_run *r, const char *name, double value);
 /* Between hold and release the thread rests between two steps, so that its tensors can be read or changed. */

@@ -72,7 +72,7 @@ int inc_run_checkpoint(inc_run *r) {
   r->status.saved_step = r->status.step;
   pthread_mutex_unlock(&r->m);
   inc_run_tell(r, (inc_run_event){.kind = INC_EV_SAVE, .step = r->status.step});
-  return inc_folder_prune(r->folder, INC_RUN_KEEP, r->status.best_step);
+  return inc_folder_prune(r->folder, r->keep, r->status.best_step);
 }
 
 int inc_run_export(inc_run *r) {

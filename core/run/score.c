@@ -47,6 +47,7 @@ void inc_scorer_free(inc_scorer *s) {
   if (s->plan) inc_plan_unref(s->plan);
   inc_tensor_unref(s->x);
   inc_free(s->logits);
+  inc_free(s->judged);
   memset(s, 0, sizeof *s);
 }
 
@@ -83,21 +84,34 @@ static int each_picture(inc_scorer *s, inc_loader *l, row_fn fn, void *self) {
 
 struct sums {
   inc_run_val v;
-  int classes;
+  inc_scorer *s;
 };
+
+static int judge(inc_scorer *s, inc_judged one) {
+  if (s->n_judged == s->cap_judged) {
+    size_t old = sizeof one * (size_t)s->cap_judged, more = old ? old : sizeof one * 128;
+    inc_judged *p = inc_realloc(s->judged, old, old + more);
+    if (!p) return INC_EMEM;
+    s->judged = p, s->cap_judged = (int64_t)((old + more) / sizeof one);
+  }
+  s->judged[s->n_judged++] = one;
+  return INC_OK;
+}
 
 static int add_to_sums(void *self, const inc_batch *b, int row, const float *logits) {
   struct sums *sum = self;
-  inc_score one = inc_score_row(logits, sum->classes, (int)b->label[row]);
+  int label = (int)b->label[row];
+  inc_score one = inc_score_row(logits, sum->s->classes, label);
   sum->v.n++;
   sum->v.loss += one.loss;
   sum->v.top1 += one.rank < 1;
   sum->v.top5 += one.rank < 5;
-  return INC_OK;
+  return judge(sum->s, (inc_judged){b->picture[row], label, one.best});
 }
 
 int inc_score_all(inc_scorer *s, inc_loader *l, inc_run_val *out) {
-  struct sums sum = {.classes = s->classes};
+  struct sums sum = {.s = s};
+  s->n_judged = 0;
   INC_TRY(each_picture(s, l, add_to_sums, &sum));
   double n = sum.v.n ? (double)sum.v.n : 1;
   *out = (inc_run_val){sum.v.n, sum.v.loss / n, sum.v.top1 / n, sum.v.top5 / n};

@@ -23,12 +23,19 @@ typedef struct inc_run_val {
   double loss, top1, top5; /* means over n pictures */
 } inc_run_val;
 
+typedef struct inc_judged { /* a picture, and what it was called */
+  int64_t picture;
+  int label, called;
+} inc_judged;
+
 /* One plan: u8 [B, 3, S, S] channels last -> f32 logits [B, K], and memory for its arguments. */
 typedef struct inc_scorer {
   inc_plan *plan;
   inc_tensor *x;
   float *logits;
   int batch, classes;
+  inc_judged *judged; /* of the last inc_score_all */
+  int64_t n_judged, cap_judged;
   bool interruptible; /* Ctrl-C ends it between two batches with EINTR; not so inside a run */
 } inc_scorer;
 
