@@ -62,7 +62,7 @@ ctests: $(CTESTS) $(B)/tests/c/make_pictures
 ctest: ctests                ## C unit tests
 	@scripts/lib/tally $(CTESTS)
 spec: all $(B)/tests/c/make_pictures ## Lua specs (ONLY="word ..." selects)
-	$(B)/incsh tests/run.lua $(ONLY)
+	XDG_CACHE_HOME=$(CURDIR)/$(B)/cache $(B)/incsh tests/run.lua $(ONLY)
 test:                        ## install what the tests need, build, run everything
 	scripts/test
 lint:                        ## format, luacheck, cppcheck, layers, sizes, docs

@@ -21,11 +21,19 @@ enum {
   INC_K_PACKS = 8,   /* re-orders in[1] (weights) first; prepare with INC_PREP_KEEP lets it keep the result */
 };
 
+typedef struct inc_tuned { /* why a choice was made; lives as long as the process */
+  const char *key;         /* the node: "2t conv2d_relu kept f32[1,64,73,73]cl ..." */
+  const char *name;        /* the choice: "winograd" */
+  const char *times;       /* "direct 0.812, winograd 0.533 ms"; "" not known here */
+} inc_tuned;
+
 typedef struct inc_choice {
-  const char *impl; /* "brgconv:avx512_core_bf16", "bn_relu avx512", "ref": shown by explain() */
-  uint32_t flags;   /* INC_K_* */
-  size_t workspace; /* bytes of scratch for a run, 64-byte aligned */
-  int id;           /* private to the backend: which row of its table, which variant */
+  const char *impl;       /* "brgconv:avx512_core_bf16", "bn_relu avx512", "ref": shown by explain() */
+  const char *way;        /* its name among the choices of a node; NULL: impl is */
+  const inc_tuned *tuned; /* set by choose where several were compared */
+  uint32_t flags;         /* INC_K_* */
+  size_t workspace;       /* bytes of scratch for a run, 64-byte aligned */
+  int id;                 /* private to the backend: which row of its table, which variant */
 } inc_choice;
 
 typedef struct inc_kernel inc_kernel; /* a prepared node; private to the backend */
@@ -36,6 +44,10 @@ typedef struct inc_backend {
   uint32_t abi;
   const char *name;                                                         /* "cpu" */
   int (*query)(const inc_node *node, inc_choice *out, int max, int *count); /* count >= 1 or an error */
+  /* The best of them for a node of a plan, measured where that is worth it; flags as for prepare.  settle:
+  ** after the last node of the plan; what was learned is kept. */
+  int (*choose)(const inc_node *node, uint32_t flags, inc_choice *out);
+  void (*settle)(void);
   int (*prepare)(const inc_node *node, const inc_choice *choice, uint32_t flags, inc_kernel **out);
   /* in[k], out[k]: addresses of the first element.  `same` bit k: in[k] holds what it held at the last run of
   ** this kernel (so a kept packed copy is still good).  An absent optional input is NULL. */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "bind/bind.h"
 #include "bind/plan.h"
+#include "cpu/choice.h"
 #include "exec/emit.h"
 #include <string.h>
 
@@ -161,6 +162,22 @@ static int p_choices(lua_State *L) {
   return push_text(L, inc_plan_choices(inc_lua_check_plan(L, 1), &text), &text);
 }
 
+/* core.kernels_import(text): the choices of p:choices() hold for plans made from now on. */
+static int kernels_import(lua_State *L) {
+  inc_lua_check(L, inc_choice_import(luaL_checkstring(L, 1)));
+  return 0;
+}
+
+/* core.kernels_note() -> what went wrong with the cache of kernel choices since the last call, or "" */
+static int kernels_note(lua_State *L) { return lua_pushstring(L, inc_choice_note()), 1; }
+
+/* core.kernels_forget(): as if no choice had been made yet in this process; for tests. */
+static int kernels_forget(lua_State *L) {
+  (void)L;
+  inc_choice_forget();
+  return 0;
+}
+
 static int p_profile(lua_State *L) {
   return inc_plan_profile(inc_lua_check_plan(L, 1), lua_toboolean(L, 2)), 0;
 }
@@ -212,9 +229,8 @@ static int p_gc(lua_State *L) {
 
 void inc_bind_plan(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"run", p_run},         {"explain", p_explain}, {"dump", p_dump}, {"choices", p_choices},
-      {"profile", p_profile}, {"memory", p_memory},   {"share", p_share},
-      {NULL, NULL}};
+      {"run", p_run},         {"explain", p_explain}, {"dump", p_dump},   {"choices", p_choices},
+      {"profile", p_profile}, {"memory", p_memory},   {"share", p_share}, {NULL, NULL}};
   lua_pushcfunction(L, trace);
   lua_setfield(L, -2, "plan_trace");
   lua_pushcfunction(L, plan_arena);
@@ -222,6 +238,9 @@ void inc_bind_plan(lua_State *L) {
   luaL_newmetatable(L, ARENA_MT);
   lua_pushcfunction(L, arena_gc), lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
+  lua_pushcfunction(L, kernels_import), lua_setfield(L, -2, "kernels_import");
+  lua_pushcfunction(L, kernels_note), lua_setfield(L, -2, "kernels_note");
+  lua_pushcfunction(L, kernels_forget), lua_setfield(L, -2, "kernels_forget");
   luaL_newmetatable(L, PLAN_MT);
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");

@@ -5,6 +5,7 @@
 */
 #include "backend.h"
 #include "base/mem.h"
+#include "cpu/choice.h"
 #include "cpu/cpu.h"
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,8 @@ static int try_row(const inc_node *n, int id, inc_choice *out) {
   start_kernel(&k, row_of(id));
   bool ok = k.row->make(n, &k);
   if (ok)
-    *out = (inc_choice){.impl = k.impl, .flags = k.flags, .workspace = dnn_align(k.workspace), .id = id};
+    *out = (inc_choice){
+        .impl = k.impl, .way = k.way, .flags = k.flags, .workspace = dnn_align(k.workspace), .id = id};
   if (k.row->drop) k.row->drop(&k);
   return ok;
 }
@@ -91,6 +93,13 @@ static int query(const inc_node *n, inc_choice *out, int max, int *count) {
   *count = got;
   if (got) return INC_OK;
   return inc_fail(INC_ENOTBUILT, NULL, "no CPU kernel for these dtypes and shapes");
+}
+
+static int choose(const inc_node *n, uint32_t prep, inc_choice *out) {
+  inc_choice all[8];
+  int count = 0;
+  INC_TRY(query(n, all, 8, &count));
+  return inc_choice_pick(n, all, count, prep, out);
 }
 
 /* The node with its specs and attributes, so that the caller's may go. */
@@ -175,6 +184,8 @@ const inc_backend inc_cpu_backend = {
     .abi = INC_BACKEND_ABI,
     .name = "cpu",
     .query = query,
+    .choose = choose,
+    .settle = inc_choice_settle,
     .prepare = prepare,
     .run = run,
     .drop = drop,

@@ -65,8 +65,8 @@ typedef struct cpu_through {
 
 struct inc_kernel {
   const cpu_row *row;
-  const char *impl;
-  uint32_t flags; /* INC_K_* */
+  const char *impl, *way; /* as in inc_choice */
+  uint32_t flags;         /* INC_K_* */
   size_t workspace;
   const inc_kernels *k;
   cpu_through *through; /* set: everything else but node is unused */

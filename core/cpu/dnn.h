@@ -44,6 +44,7 @@ typedef struct dnn_conv_desc {
   inc_spec x, w, y; /* [N, C, H, W], [Cout, Cin / groups, KH, KW], [N, Cout, OH, OW]; gradients in theirs */
   inc_spec bias;    /* dtype INC_NONE when there is none */
   bool relu;
+  bool free_layout; /* activations, too, in whatever layout the primitive likes, re-ordered to and from it */
   size_t most_workspace; /* if > 0: the batch in equal parts (of 8 or more) until they fit this */
 } dnn_conv_desc;
 

@@ -59,7 +59,8 @@ static dnnl_status_t attempt(const dnn_conv_desc *d, bool fixed, dnnl_primitive_
 static bool is_reference(dnnl_primitive_desc_t pd) { return strstr(dnn_pd_impl(pd), "ref") != NULL; }
 
 static int choose(const dnn_conv_desc *d, dnnl_primitive_desc_t *out) {
-  bool fixed = !d->geometry.winograd && (reads_channels_last(&d->x) || reads_channels_last(&d->y));
+  bool fixed =
+      !d->geometry.winograd && !d->free_layout && (reads_channels_last(&d->x) || reads_channels_last(&d->y));
   dnnl_primitive_desc_t pd = NULL, other = NULL;
   dnnl_status_t s = attempt(d, fixed, &pd);
   if (fixed && (s != dnnl_success || is_reference(pd)) && attempt(d, false, &other) == dnnl_success) {

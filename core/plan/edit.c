@@ -102,9 +102,9 @@ int inc_graph_only_user(const inc_graph *g, int value) {
 }
 
 bool inc_best_choice(const inc_node *node, inc_choice *out) {
-  inc_choice all[8];
+  inc_choice all[2]; /* the device stops looking where the list is full */
   int n = 0;
-  if (inc_cpu_backend.query(node, all, 8, &n) || n < 1) {
+  if (inc_cpu_backend.query(node, all, 2, &n) || n < 1) {
     inc_error_clear();
     return false;
   }

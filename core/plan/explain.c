@@ -80,6 +80,8 @@ static void put_row(inc_text *t, const inc_plan *p, int i) {
                   : op->note ? op->note
                              : "",
                   *op->where ? "  " : "", op->where);
+  if (s->choice.tuned && *s->choice.tuned->times)
+    inc_text_format(t, "%11s measured: %s\n", "", s->choice.tuned->times);
 }
 
 static void put_totals(inc_text *t, const inc_plan *p) {
@@ -130,7 +132,11 @@ void inc_plan_profile(inc_plan *p, bool on) { p->profile = on; }
 int inc_plan_choices(const inc_plan *p, char **out) {
   inc_text t = {0};
   inc_text_format(&t, "threads %d\n", inc_compute_threads());
-  for (int i = 0; i < p->n_steps; i++)
-    inc_text_format(&t, "%s %s\n", p->g->ops[p->steps[i].op].node.op->name, p->steps[i].choice.impl);
+  for (int i = 0; i < p->n_steps; i++) {
+    const inc_choice *c = &p->steps[i].choice;
+    inc_text_format(&t, "%s %s", p->g->ops[p->steps[i].op].node.op->name, c->impl);
+    if (c->tuned) inc_text_format(&t, "\t%s\t%s", c->tuned->name, c->tuned->key);
+    inc_text_put(&t, "\n");
+  }
   return take(&t, out);
 }

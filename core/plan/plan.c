@@ -112,6 +112,11 @@ static bool weight_is_constant(const inc_plan *p, const inc_gop *op, const bool 
   return made >= 0 && hoisted[made];
 }
 
+static int choose(const inc_plan *p, const inc_gop *op, bool constant, inc_choice *out) {
+  if (p->opts.reference) return inc_kernel_choose(&op->node, true, out);
+  return inc_cpu_backend.choose(&op->node, constant ? INC_PREP_KEEP : 0, out);
+}
+
 static int prepare_step(inc_plan *p, int place, const bool *hoisted) {
   int op = p->g->order[place];
   inc_gop *o = &p->g->ops[op];
@@ -119,8 +124,9 @@ static int prepare_step(inc_plan *p, int place, const bool *hoisted) {
   memset(s, 0, sizeof *s);
   s->op = op;
   s->place = place;
-  INC_TRY(inc_kernel_choose(&o->node, p->opts.reference, &s->choice));
-  bool keep = !hoisted[op] && (s->choice.flags & INC_K_PACKS) && weight_is_constant(p, o, hoisted);
+  bool constant = !hoisted[op] && weight_is_constant(p, o, hoisted);
+  INC_TRY(choose(p, o, constant, &s->choice));
+  bool keep = constant && s->choice.flags & INC_K_PACKS;
   if (keep) {
     s->same = 2;
     INC_TRY(watch(p, o->in[1]));
@@ -208,6 +214,7 @@ static int build(inc_plan *p) {
   p->inner = inc_zalloc((size_t)g->n_values + 1);
   int code = hoisted && p->places && p->scratch && p->inner ? find_hoisted(p, hoisted) : INC_EMEM;
   if (!code) code = prepare_all(p, hoisted);
+  inc_cpu_backend.settle();
   if (!code)
     code = inc_arena_place(g, hoisted, !(p->opts.off & INC_PASS_ARENA), p->places, p->scratch, p->inner,
                            &p->arena_bytes, &p->sum_bytes);

@@ -83,7 +83,8 @@ int inc_plan_dump(const inc_plan *p, const char *pass,
                   char **out);               /* "trace", "simplify", ...: needs opts.dumps */
 void inc_plan_profile(inc_plan *p, bool on); /* time each node of the following runs */
 
-/* Checksum of everything that decides the bits: kernel names and thread count.  Stored with a run. */
+/* Everything that decides the bits, stored with a run: thread count, then a line a kernel with its name and,
+** where several were compared, the choice and the node, which the device can import again. */
 int inc_plan_choices(const inc_plan *p, char **out);
 
 #endif

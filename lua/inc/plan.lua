@@ -138,6 +138,8 @@ local function trace(f, specs, options)
   notes = previous
   core.scope_reset()
   if not ok then error(compiled, 0) end
+  local trouble = core.kernels_note()
+  if trouble ~= '' then inc.note('%s', trouble) end
   return compiled, list
 end
 

@@ -56,12 +56,18 @@ local function prepare(job)
   if classes ~= #job.images:classes() then
     args.fail('train: net: expected %d classes as in the data, got %d', #job.images:classes(), classes)
   end
-  build.check_memory(job.plan, job.validates and job.eval, o.batch, build.size_of(job.net))
   job.state = build.state(job.net, job.optimizer, job.average)
+  if job.prepared then return job:prepared() end
+  build.check_memory(job.plan, job.validates and job.eval, o.batch, build.size_of(job.net))
 end
 
-local function train_transform(job)
-  return {augment = job.settings.augment, size = build.size_of(job.net)}
+local function train_loader(job)
+  local o, first = job.settings, job.first or 0
+  return {
+    part = 'train', train = true, batch = o.batch, seed = o.seed, workers = o.workers,
+    epoch = first // o.epoch_steps, index = first % o.epoch_steps, bad_stop = o.bad == 'stop',
+    transform = {augment = o.augment, size = build.size_of(job.net)},
+  }
 end
 
 -- The table of core.run_start.
@@ -78,12 +84,9 @@ local function start_options(job)
     export = job.average and job.average:named_tensors() or job.net:state(),
     export_meta = build.metadata(job.net, 'weights'),
     changes = json.encode(json.list(job.changes or {})), best = job.best, best_loss = job.best_loss,
-    best_step = job.best_step,
-    train = {
-      part = 'train', train = true, batch = o.batch, seed = o.seed, workers = o.workers,
-      epoch = first // o.epoch_steps, index = first % o.epoch_steps, bad_stop = o.bad == 'stop',
-      transform = train_transform(job),
-    },
+    best_step = job.best_step, train = train_loader(job),
+    feed = job.feed and job:feed(train_loader(job)) or nil,
+    until_step = job.first_rest and math.max(first, 1), keep = job.keep, best_last = job.best_last,
     val = {part = 'val', batch = o.batch, workers = o.workers, transform = build.eval_transform(job.net)},
   }
 end
@@ -96,6 +99,26 @@ local function launch(job)
 end
 
 -- -- train --------------------------------------------------------------------------------------------------
+
+-- What the runs of a comparison have that those of a user have not (inc/compare/arm.lua): threads; prepared,
+-- called instead of the check of memory; feed, which gives the batches; first_rest = true, to be told of every
+-- turn; keep, how many checkpoints; best_last; images, the pictures as they were listed before.
+local function new_job(fields, inner)
+  for name, v in pairs(inner or {}) do fields[name] = v end
+  return fields
+end
+
+--- (for compare) Train with a job's inner fields.
+function trainer.begin(given, inner)
+  local o = settings.read(given)
+  local out = folder.check_new(o.out)
+  local job = new_job({settings = o, folder = out}, inner)
+  o.weights = o.weights and core.path_full(o.weights)
+  job.images = job.images or build.data(o)
+  prepare(job)
+  folder.create(job)
+  return launch(job), job
+end
 
 --- Train or fine-tune a net on pictures, in the background; a script waits for it at its end.
 -- @param net a net, or nothing: then `model` is made for the classes of the data
@@ -127,14 +150,7 @@ end
 --   run.log
 -- > run = train{net, flowers, optimizer = optim.sgd{lr = 0.01, momentum = 0.9}, epochs = 5}
 function trainer.train(given)
-  local o = settings.read(given)
-  local out = folder.check_new(o.out)
-  local job = {settings = o, folder = out}
-  o.weights = o.weights and core.path_full(o.weights)
-  job.images = build.data(o)
-  prepare(job)
-  folder.create(job)
-  return launch(job)
+  return (trainer.begin(given))
 end
 
 -- -- resume -------------------------------------------------------------------------------------------------
@@ -154,7 +170,7 @@ end
 -- The same pictures as before, or the reason why not.
 local function same_pictures(job, config, accept)
   local then_ = folder.pictures(job.folder)
-  local now = build.scan(config.data.path, {val = config.data.val, seed = config.data.seed,
+  local now = job.images or build.scan(config.data.path, {val = config.data.val, seed = config.data.seed,
     classes = config.classes})
   local changes = core.images_diff(then_, now)
   if #changes == 0 then return now end
@@ -194,6 +210,31 @@ local function load_newest(job)
   inc.note('%s: no checkpoint yet: starting at the beginning', job.folder)
 end
 
+--- (for compare) Resume with a job's inner fields.
+function trainer.go_on(given, inner)
+  local r = trainer.resume_spec(type(given) == 'string' and {given} or given)
+  local path = folder.check_run(r.run, 'resume')
+  local lock <close> = core.run_lock(path) -- empty once the run has it
+  local job = new_job({folder = path, lock = lock}, inner)
+  local config = folder.read_config(path)
+  local o = settings.from_table(config.settings)
+  job.settings, job.threads = o, config.threads
+  more_steps(o, r)
+  o.workers, o.plot = r.workers or o.workers, r.plot == nil and o.plot or r.plot
+  o.net = r.net or folder.rebuild_net(config, o)
+  local start_weights = o.weights
+  o.weights = nil
+  job.images = same_pictures(job, config, r.accept_changes)
+  prepare(job)
+  o.weights = start_weights
+  load_newest(job)
+  if (job.first or 0) >= o.total then
+    args.fail('resume: %s: its %d steps are made; give more steps or epochs to go further', r.run, job.first)
+  end
+  folder.update_config(job, config)
+  return launch(job), job
+end
+
 --- Go on with a run from its newest good checkpoint, as if it had never stopped.
 -- @param run its folder
 -- @param steps, epochs a new total, to go further than was asked at first
@@ -206,6 +247,7 @@ function trainer.resume(given)
   local lock <close> = core.run_lock(path) -- empty once the run has it
   local job = {folder = path, lock = lock}
   local config = folder.read_config(path)
+  folder.use_kernels(path)
   local o = settings.from_table(config.settings)
   job.settings, job.threads = o, config.threads
   more_steps(o, r)

@@ -61,13 +61,24 @@ end
 
 local function kernels_path(path) return path .. '/kernels.txt' end
 
+-- The kernels of a job's plans, as kernels.txt keeps them.
+local function kernels_of(job)
+  return job.plan:choices() .. (job.eval and job.eval:choices() or '')
+end
+
+--- Plans made from now on take the kernels that the run at `path` took, whatever has been measured since.
+function folder.use_kernels(path)
+  local file = kernels_path(path)
+  if core.path_kind(file) then core.kernels_import(core.read_file(file)) end
+end
+
 --- Make the folder of a new run and take its lock (job.lock).
 function folder.create(job)
   local info = job.images:info()
   core.make_folder(job.folder .. '/checkpoints')
   job.lock = core.run_lock(job.folder)
   core.write_file(job.folder .. '/classes.txt', strings_of(job.images:classes()))
-  core.write_file(kernels_path(job.folder), job.plan:choices())
+  core.write_file(kernels_path(job.folder), kernels_of(job))
   core.images_save(job.images, folder.pictures_path(job.folder))
   json.write(job.folder .. '/config.json', {
     kind = 'run', version = 1, settings = settings.to_table(job.settings), classes = job.images:classes(),
@@ -91,7 +102,7 @@ end
 
 --- After a resume: the new total, and a word when the kernels are others than before.
 function folder.update_config(job, config)
-  local kernels, before = job.plan:choices(), kernels_path(job.folder)
+  local kernels, before = kernels_of(job), kernels_path(job.folder)
   if not core.path_kind(before) or core.read_file(before) ~= kernels then
     inc.note('other kernels than before are used here: the run goes on, but not to the same bits')
     core.write_file(before, kernels)

@@ -52,6 +52,7 @@ local function from_path(path, who, raw)
   if not core.path_kind(path) then args.fail('%s: %s: there is no such file or folder', who, path) end
   if core.path_kind(path) == 'file' then return {net = from_file(path, who), name = path} end
   local full = folder.check_run(path, who)
+  folder.use_kernels(full)
   local config = folder.read_config(full)
   return {net = from_file(source.weights_of_run(full, who, raw), who), name = path, config = config,
     folder = full,
