@@ -242,28 +242,7 @@ end
 -- @param accept_changes go on although the pictures are not the same any more
 -- > again = resume{'runs/first', epochs = 8}
 function trainer.resume(given)
-  local r = trainer.resume_spec(type(given) == 'string' and {given} or given)
-  local path = folder.check_run(r.run, 'resume')
-  local lock <close> = core.run_lock(path) -- empty once the run has it
-  local job = {folder = path, lock = lock}
-  local config = folder.read_config(path)
-  folder.use_kernels(path)
-  local o = settings.from_table(config.settings)
-  job.settings, job.threads = o, config.threads
-  more_steps(o, r)
-  o.workers, o.plot = r.workers or o.workers, r.plot == nil and o.plot or r.plot
-  o.net = r.net or folder.rebuild_net(config, o)
-  local start_weights = o.weights
-  o.weights = nil
-  job.images = same_pictures(job, config, r.accept_changes)
-  prepare(job)
-  o.weights = start_weights
-  load_newest(job)
-  if (job.first or 0) >= o.total then
-    args.fail('resume: %s: its %d steps are made; give more steps or epochs to go further', r.run, job.first)
-  end
-  folder.update_config(job, config)
-  return launch(job)
+  return (trainer.go_on(given))
 end
 
 return trainer
