@@ -217,6 +217,7 @@ function trainer.go_on(given, inner)
   local lock <close> = core.run_lock(path) -- empty once the run has it
   local job = new_job({folder = path, lock = lock}, inner)
   local config = folder.read_config(path)
+  folder.use_kernels(path)
   local o = settings.from_table(config.settings)
   job.settings, job.threads = o, config.threads
   more_steps(o, r)
