@@ -173,6 +173,12 @@ static int run_lock(lua_State *L) {
   return 1;
 }
 
+/* core.run_locked(folder) -> is it being trained, by whichever process? */
+static int run_locked(lua_State *L) {
+  lua_pushboolean(L, inc_folder_locked(luaL_checkstring(L, 1)));
+  return 1;
+}
+
 /* core.run_checkpoints(folder) -> steps, newest first */
 static int run_checkpoints(lua_State *L) {
   int64_t *list;
@@ -453,6 +459,7 @@ static void make_mt(lua_State *L, const char *mt, lua_CFunction gc) {
 void inc_bind_run(lua_State *L) {
   static const luaL_Reg list[] = {{"run_lock", run_lock},
                                   {"run_checkpoints", run_checkpoints},
+                                  {"run_locked", run_locked},
                                   {"run_start", run_start},
                                   {"run_stop", run_stop},
                                   {"run_save", run_save},

@@ -27,7 +27,8 @@ int inc_folder_lock(const char *folder, int *out) {
   INC_TRY(inc_path_join(path, folder, "lock"));
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (fd < 0) return inc_fail(INC_EIO, path, "cannot open: %s", strerror(errno));
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  /* whoever only looks (below) has it for an instant: a second try is enough */
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && (usleep(2000), flock(fd, LOCK_EX | LOCK_NB) != 0)) {
     int code = errno == EWOULDBLOCK ? locked_by(fd, folder)
                                     : inc_fail(INC_EIO, path, "cannot lock: %s", strerror(errno));
     close(fd);
@@ -46,6 +47,16 @@ int inc_folder_lock(const char *folder, int *out) {
 
 void inc_folder_unlock(int fd) {
   if (fd >= 0) close(fd);
+}
+
+bool inc_folder_locked(const char *folder) {
+  char path[INC_PATH];
+  if (inc_path_join(path, folder, "lock") != INC_OK) return false;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  bool taken = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  close(fd);
+  return taken;
 }
 
 /* -- listing -------------------------------------------------------------------------------------------- */

@@ -7,11 +7,14 @@
 #ifndef INC_FOLDER_H
 #define INC_FOLDER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Take FOLDER/lock.  ESTATE names the process that has it. */
 int inc_folder_lock(const char *folder, int *fd);
 void inc_folder_unlock(int fd); /* -1 is fine */
+/* Does somebody have it?  Looks only; a folder without a lock is free. */
+bool inc_folder_locked(const char *folder);
 
 /* Remove what a kill left half written (*.tmp in the folder and in checkpoints/). */
 int inc_folder_sweep(const char *folder);

@@ -13,6 +13,7 @@ local log = require 'inc.run.log'
 local Run = {__name = 'inc.run'}
 
 local active = {}
+local folders = {} -- of all runs of this session, in order
 
 -- -- life ---------------------------------------------------------------------------------------------------
 
@@ -21,6 +22,7 @@ function Run.new(fields)
   local self = setmetatable(fields, Run)
   fields.hooks = {}
   active[#active + 1] = self
+  folders[#folders + 1] = self.folder
   return self
 end
 
@@ -32,6 +34,9 @@ function Run.active()
   end
   return list
 end
+
+--- The folders of all runs of this session, over or not, oldest first.
+function Run.folders() return folders end
 
 --- Run f while the run that trains this net, if there is one, rests between two steps.
 function Run.resting(net, f, ...)

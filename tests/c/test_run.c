@@ -416,10 +416,13 @@ TEST(pause_rests_and_continue_goes_on) {
 TEST(a_locked_folder_is_refused) {
   const char *dir = folder("lock");
   int a, b;
+  CHECK(!inc_folder_locked(dir) && !inc_folder_locked("/no/such/folder"));
   CHECK_EQ(inc_folder_lock(dir, &a), INC_OK);
+  CHECK(inc_folder_locked(dir));
   CHECK_EQ(inc_folder_lock(dir, &b), INC_ESTATE);
   CHECK(strstr(inc_error_last()->text, "this run is being trained by process ") != NULL);
   inc_folder_unlock(a);
+  CHECK(!inc_folder_locked(dir));
   CHECK_EQ(inc_folder_lock(dir, &b), INC_OK);
   inc_folder_unlock(b);
 }
