@@ -324,6 +324,9 @@ end
 
 Run.__names = methods
 
+--- (for compare) A run that is over is nobody's to wait for any more.
+Run.forget = forget
+
 --- Is it a run?
 function Run.is_run(v) return getmetatable(v) == Run end
 

@@ -102,7 +102,8 @@ end
 
 -- What the runs of a comparison have that those of a user have not (inc/compare/arm.lua): threads; prepared,
 -- called instead of the check of memory; feed, which gives the batches; first_rest = true, to be told of every
--- turn; keep, how many checkpoints; best_last; images, the pictures as they were listed before.
+-- turn; keep, how many checkpoints; best_last; images, the pictures as they were listed before; rehearsal, to end
+-- before anything is written.
 local function new_job(fields, inner)
   for name, v in pairs(inner or {}) do fields[name] = v end
   return fields
@@ -116,6 +117,7 @@ function trainer.begin(given, inner)
   o.weights = o.weights and core.path_full(o.weights)
   job.images = job.images or build.data(o)
   prepare(job)
+  if job.rehearsal then return nil, job end
   folder.create(job)
   return launch(job), job
 end

@@ -90,6 +90,12 @@ function folder.create(job)
   })
 end
 
+--- (for compare) A run that is over and only tried something: its log stays, its checkpoints go.
+function folder.drop_checkpoints(path)
+  for _, step in ipairs(core.run_checkpoints(path)) do os.remove(folder.checkpoint(path, step)) end
+  os.remove(path .. '/best.safetensors')
+end
+
 --- The configuration of a run.
 function folder.read_config(path)
   local ok, config = pcall(json.read, path .. '/config.json')
