@@ -32,7 +32,7 @@ static const char usage[] =
     "incsh -e CODE              run a line\n"
     "incsh -i FILE              run a script, then prompt\n"
     "incsh VERB ARG...          train resume evaluate predict compare pack convert inspect\n"
-    "                           bench doctor help (`incsh VERB --help` tells more)\n"
+    "                           runs diff bench doctor help (`incsh VERB --help` tells more)\n"
     "\n"
     "--no-rc                    leave out the start-up file (~/.config/incsh/init.lua)\n"
     "--version, --help          what they say\n"
@@ -40,8 +40,8 @@ static const char usage[] =
     "INC_HOME=FOLDER            take lua/, models/ and scripts/ from there\n"
     "NO_COLOR=1                 no colours\n";
 
-static const char *const verbs[] = {"train",   "resume",  "evaluate", "predict", "compare", "pack",
-                                    "convert", "inspect", "bench",    "doctor",  "help",    NULL};
+static const char *const verbs[] = {"train",   "resume", "evaluate", "predict", "compare", "pack", "convert",
+                                    "inspect", "runs",   "diff",     "bench",   "doctor",  "help", NULL};
 
 static int fail(const char *fmt, const char *what) {
   fprintf(stderr, "incsh: ");
@@ -251,6 +251,14 @@ static void preload(lua_State *L, const char *name, lua_CFunction open) {
   lua_pop(L, 1);
 }
 
+/* The core, with the program's own version as a field. */
+static int open_core(lua_State *L) {
+  luaopen_inc(L);
+  lua_pushliteral(L, INCSH_VERSION);
+  lua_setfield(L, -2, "version");
+  return 1;
+}
+
 /* The printer of tensors is loaded with the first tensor that is printed: it replaces this function. */
 static int lazy_show(lua_State *L) {
   lua_getglobal(L, "require");
@@ -267,7 +275,7 @@ static int protected_main(lua_State *L) {
   luaL_openlibs(L);
   inc_shell_guard(L);
   inc_shell_set_path(L, inc_shell_home());
-  preload(L, "inc.core", luaopen_inc);
+  preload(L, "inc.core", open_core);
   preload(L, "inc.host", luaopen_inc_host);
   lua_pushcfunction(L, lazy_show);
   lua_setfield(L, LUA_REGISTRYINDEX, "inc.show");

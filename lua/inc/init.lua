@@ -24,8 +24,10 @@ local modules = {
   'show', 'weights',
 }
 local verbs = {
-  'bench', 'compare', 'convert', 'doctor', 'evaluate', 'inspect', 'pack', 'predict', 'resume', 'train',
+  'bench', 'compare', 'convert', 'diff', 'doctor', 'evaluate', 'inspect', 'pack', 'predict', 'resume', 'runs',
+  'train',
 }
+local verb_files = {diff = 'inc.run.diff', runs = 'inc.run.table'} -- where they are not in a file of their name
 local global_modules = {'data', 'help', 'models', 'nn', 'optim', 'plot', 'recipes'}
 
 -- -- loading ------------------------------------------------------------------------------------------------
@@ -38,7 +40,7 @@ end
 
 -- The file of a verb returns its function, or a table that holds it (`resume` may live with `train`).
 local function load_verb(name)
-  for _, place in ipairs{'inc.verbs.' .. name, 'inc.' .. name, 'inc.train'} do
+  for _, place in ipairs{verb_files[name] or 'inc.verbs.' .. name, 'inc.' .. name, 'inc.train'} do
     local found = try_require(place)
     if type(found) == 'table' then
       found = found[name]

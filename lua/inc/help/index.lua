@@ -32,11 +32,12 @@ end
 
 local globals = {nn = true, optim = true, data = true, models = true}
 local verbs = {}
-for verb in ('train resume evaluate predict compare pack convert inspect bench doctor'):gmatch '%a+' do
+for verb in ('train resume evaluate predict compare pack convert inspect runs diff bench doctor'):gmatch '%a+' do
   verbs[verb] = true
 end
 -- Tables that files use for methods, and what users call such a thing.
-local receivers = {['lua/inc/run.lua'] = 'run', ['lua/inc/tensor.lua'] = 'x'}
+local receivers = {['lua/inc/run.lua'] = 'run', ['lua/inc/tensor.lua'] = 'x',
+  ['lua/inc/run/table.lua'] = 'runs', ['lua/inc/run/diff.lua'] = 'diff'}
 
 -- What users write for a name that a file defines: `args.fail` in lua/inc/args.lua is inc.args.fail.
 local function qualify(name, path)

@@ -72,6 +72,15 @@ function folder.use_kernels(path)
   if core.path_kind(file) then core.kernels_import(core.read_file(file)) end
 end
 
+-- What the run was made with, for whoever compares it with another: nothing else reads it.
+local function machine()
+  local d = inc.doctor{}
+  local libraries = {}
+  for _, name in ipairs{'dnnl', 'jpeg', 'png16'} do libraries[name] = d.libraries[name] end
+  return {incsh = core.version, lua = d.lua, libraries = libraries, processor = d.cpu.name,
+    features = table.concat(d.cpu.features, ' ')}
+end
+
 --- Make the folder of a new run and take its lock (job.lock).
 function folder.create(job)
   local info = job.images:info()
@@ -87,6 +96,7 @@ function folder.create(job)
     net = job.net.config or {model = 'custom'}, preprocess = job.net.preprocess and
       job.net.preprocess:to_metadata() or nil,
     total = job.settings.total, epoch_steps = job.settings.epoch_steps, threads = core.threads(),
+    machine = machine(),
   })
 end
 
