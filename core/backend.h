@@ -18,6 +18,7 @@ enum {
   INC_K_REF = 1,     /* a reference loop: right and slow */
   INC_K_INPLACE = 2, /* out[0] may be the memory of in[0] */
   INC_K_WIDE = 4,    /* uses every core; the compute thread runs it */
+  INC_K_ROUNDS = 16, /* rounds more than a plain sum of products would (Winograd) */
   INC_K_PACKS = 8,   /* re-orders in[1] (weights) first; prepare with INC_PREP_KEEP lets it keep the result */
 };
 
@@ -38,7 +39,10 @@ typedef struct inc_choice {
 
 typedef struct inc_kernel inc_kernel; /* a prepared node; private to the backend */
 
-enum { INC_PREP_KEEP = 1 }; /* in[1] is constant: keep its packed copy inside the kernel */
+enum {
+  INC_PREP_KEEP = 1,  /* in[1] is constant: keep its packed copy inside the kernel */
+  INC_PREP_EXACT = 2, /* choose: none that INC_K_ROUNDS, if there is another */
+};
 
 typedef struct inc_backend {
   uint32_t abi;

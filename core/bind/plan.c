@@ -81,14 +81,16 @@ static int declare_outputs(lua_State *L, int from, int to) {
   return INC_OK;
 }
 
-/* plan_trace(f, specs, opts) -> compiled plan.  opts: fuse = false and so on; reference, dumps = true. */
+/* plan_trace(f, specs, opts) -> compiled plan.  opts: fuse = false and so on; reference, exact, dumps = true. */
 static int trace(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
   if (!lua_istable(L, 3)) lua_newtable(L), lua_replace(L, 3);
-  inc_plan_opts opts = {
-      .off = read_off(L, 3), .reference = option(L, 3, "reference"), .dumps = option(L, 3, "dumps")};
+  inc_plan_opts opts = {.off = read_off(L, 3),
+                        .reference = option(L, 3, "reference"),
+                        .exact = option(L, 3, "exact"),
+                        .dumps = option(L, 3, "dumps")};
   inc_plan **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, PLAN_MT);

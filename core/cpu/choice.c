@@ -55,6 +55,7 @@ static void put_spec(inc_text *t, const inc_spec *s) {
 
 static int make_key(const inc_node *n, uint32_t prep, inc_text *t) {
   inc_text_format(t, "%dt %s%s", inc_compute_threads(), n->op->name, prep & INC_PREP_KEEP ? " kept" : "");
+  if (prep & INC_PREP_EXACT) inc_text_put(t, " exact");
   for (int k = 0; k < n->n_in; k++) put_spec(t, &n->in[k]);
   inc_text_put(t, " ->");
   for (int k = 0; k < n->n_out; k++) put_spec(t, &n->out[k]);
@@ -96,11 +97,11 @@ static void load(void) {
   loaded = true;
 }
 
-static const char *name_of(const inc_choice *c) { return c->way ? c->way : c->impl; }
+const char *inc_choice_name(const inc_choice *c) { return c->way ? c->way : c->impl; }
 
 static int place_of(const inc_choice *all, const int *which, int n, const char *name) {
   for (int i = 0; i < n; i++)
-    if (!strcmp(name_of(&all[which[i]]), name)) return which[i];
+    if (!strcmp(inc_choice_name(&all[which[i]]), name)) return which[i];
   return -1;
 }
 
@@ -111,11 +112,21 @@ static bool tuning(void) {
   return !s || strcmp(s, "off") != 0;
 }
 
+/* Others at work on the machine: times are poor then, and are taken again when it is quiet. */
+static bool busy(void) {
+  double load;
+  return getloadavg(&load, 1) == 1 && load > 0.75 * inc_compute_threads() + 0.25;
+}
+
+static const char busy_mark[] = " (machine busy)";
+
+static bool outdated(const choice_entry *e) { return strstr(e->known.times, busy_mark) && !busy(); }
+
 /* Those that may stand in for the first: real kernels that promise the planner the same. */
-static int candidates(const inc_choice *all, int n, int *which) {
+static int candidates(const inc_choice *all, int n, uint32_t not_those, int *which) {
   int got = 0;
   for (int i = 0; i < n; i++)
-    if (!(all[i].flags & INC_K_REF) && !((all[i].flags ^ all[0].flags) & INC_K_INPLACE)) which[got++] = i;
+    if (!(all[i].flags & not_those) && !((all[i].flags ^ all[0].flags) & INC_K_INPLACE)) which[got++] = i;
   return got;
 }
 
@@ -134,10 +145,10 @@ static int measure(const inc_node *node, const inc_choice *all, const int *which
   INC_TRY(inc_choice_time(node, all, which, n, prep, ms));
   int best = fastest(ms, n);
   for (int i = 0; i < n; i++)
-    inc_text_format(&t, "%s%s %.3f", t.n ? ", " : "", name_of(&all[which[i]]), ms[i]);
-  inc_text_put(&t, " ms");
+    inc_text_format(&t, "%s%s %.3f", t.n ? ", " : "", inc_choice_name(&all[which[i]]), ms[i]);
+  inc_text_format(&t, " ms%s", busy() ? busy_mark : "");
   int code = inc_text_done(&t);
-  if (!code) code = add(key, name_of(&all[which[best]]), t.s, false);
+  if (!code) code = add(key, inc_choice_name(&all[which[best]]), t.s, false);
   changed |= !code;
   inc_text_free(&t);
   return code;
@@ -149,7 +160,8 @@ static int pick_from_table(const inc_node *node, const inc_choice *all, const in
   if (tune) load();
   choice_entry *e = find(key);
   if (e && !e->imported && !tune) e = NULL;
-  if (e && !e->imported && place_of(all, which, n, e->known.name) < 0) e = NULL; /* of another build */
+  bool gone = e && !e->imported && place_of(all, which, n, e->known.name) < 0; /* of another build */
+  if (gone || (e && outdated(e))) e = NULL;
   if (!e && tune) {
     INC_TRY(measure(node, all, which, n, prep, key));
     e = table;
@@ -166,8 +178,9 @@ int inc_choice_pick(const inc_node *node, const inc_choice *all, int n, uint32_t
   inc_text key = {0};
   *out = all[0];
   if (n > 8) n = 8;
-  n = candidates(all, n, which);
-  if (n < 2 || which[0] != 0 || !inc_choice_worth(node)) return INC_OK;
+  n = candidates(all, n, INC_K_REF | (prep & INC_PREP_EXACT ? INC_K_ROUNDS : 0), which);
+  if (n > 0) *out = all[which[0]];
+  if (n < 2 || !inc_choice_worth(node)) return INC_OK;
   int code = make_key(node, prep, &key);
   pthread_mutex_lock(&lock);
   if (!code) code = pick_from_table(node, all, which, n, prep, key.s, out);

@@ -34,6 +34,8 @@ int inc_choice_import(const char *text);
 const char *inc_choice_note(void);
 void inc_choice_forget(void); /* tests: drop the table, as if the process had just started */
 
+const char *inc_choice_name(const inc_choice *c); /* "winograd"; the same for all sizes of a node */
+
 /* -- inside ------------------------------------------------------------------------------------------- */
 /* Milliseconds of each of all[which[n]].  Called from any thread, runs on the compute thread. */
 int inc_choice_time(const inc_node *node, const inc_choice *all, const int *which, int n, uint32_t prep,

@@ -62,8 +62,9 @@ bool inc_choice_worth(const inc_node *n) { return flops_of(n) >= worth_flops && 
 /* Convolutions: pictures that are timed. */
 static int64_t part_of_batch(const inc_node *n) {
   int64_t batch = n->in[0].shape[0], least = 2 * inc_compute_threads();
-  double each = flops_of(n) / (double)batch;
-  int64_t want = (int64_t)(enough_flops / each) + 1;
+  /* what a weight gradient does once a batch, not once a picture, must not count as if it were */
+  double each = flops_of(n) / (double)batch, enough = is_weight_gradient(n) ? 4 * enough_flops : enough_flops;
+  int64_t want = (int64_t)(enough / each) + 1;
   if (want < least) want = least;
   return want < batch ? want : batch;
 }
@@ -175,28 +176,47 @@ static int run_race(race *r, const request *q) {
   return INC_OK;
 }
 
-static int prepare(race *r, const inc_node *part, const request *q) {
+static int prepare(race *r, const inc_node *node, const inc_choice *all, const request *q) {
   size_t workspace = 0;
   for (int i = 0; i < q->n; i++) {
-    const inc_choice *c = &q->all[q->which[i]];
-    uint32_t prep = c->flags & INC_K_PACKS ? q->prep : 0;
-    INC_TRY(inc_cpu_backend.prepare(part, c, prep, &r->kernel[i]));
-    workspace = cpu_max(workspace, cpu_max(c->workspace, dnn_align(r->kernel[i]->workspace)));
+    uint32_t prep = all[i].flags & INC_K_PACKS ? q->prep : 0;
+    INC_TRY(inc_cpu_backend.prepare(node, &all[i], prep, &r->kernel[i]));
+    workspace = cpu_max(workspace, cpu_max(all[i].workspace, dnn_align(r->kernel[i]->workspace)));
   }
-  return lay_out(part, workspace, r->in, r->out, &r->scratch);
+  return lay_out(node, workspace, r->in, r->out, &r->scratch);
+}
+
+/* The same candidates for fewer pictures; false where one is not to be had there. */
+static bool find_again(const inc_node *part, const request *q, inc_choice *out) {
+  inc_choice all[MOST];
+  int n = 0;
+  if (inc_cpu_backend.query(part, all, MOST, &n)) return false;
+  for (int i = 0; i < q->n; i++) {
+    const char *name = inc_choice_name(&q->all[q->which[i]]);
+    int k = 0;
+    while (k < n && strcmp(inc_choice_name(&all[k]), name) != 0) k++;
+    if (k == n) return false;
+    out[i] = all[k];
+  }
+  return true;
 }
 
 static int time_all(void *arg) {
   request *q = arg;
   inc_node part = *q->node;
   inc_spec in[TENSORS], out[TENSORS];
+  inc_choice choices[MOST];
   race r = {0};
   memcpy(in, part.in, sizeof *in * (size_t)part.n_in);
   memcpy(out, part.out, sizeof *out * (size_t)part.n_out);
   part.in = in, part.out = out;
   int64_t batch = q->node->in[0].shape[0], pictures = part_of_batch(q->node);
   cut_batch(&part, pictures);
-  int code = prepare(&r, &part, q);
+  if (pictures == batch || !find_again(&part, q, choices)) {
+    cut_batch(&part, pictures = batch);
+    for (int i = 0; i < q->n; i++) choices[i] = q->all[q->which[i]];
+  }
+  int code = prepare(&r, &part, choices, q);
   if (!code) code = run_race(&r, q);
   for (int i = 0; i < q->n; i++) {
     inc_cpu_backend.drop(r.kernel[i]);

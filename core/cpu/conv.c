@@ -46,7 +46,7 @@ static bool make(const roles *r, enum form form, bool relu, inc_kernel *k) {
   k->impl = k->u.conv.impl;
   k->way = ways[form];
   k->workspace = k->u.conv.workspace;
-  k->flags = INC_K_WIDE | (k->u.conv.reference ? INC_K_REF : 0u) |
+  k->flags = INC_K_WIDE | (k->u.conv.reference ? INC_K_REF : 0u) | (form == WINOGRAD ? INC_K_ROUNDS : 0u) |
              (k->u.conv.w.differs && r->dir != DNN_BACKWARD_WEIGHT ? INC_K_PACKS : 0u);
   return form == DIRECT || !k->u.conv.reference;
 }
@@ -54,8 +54,8 @@ static bool make(const roles *r, enum form form, bool relu, inc_kernel *k) {
 static bool winograd_fits(const roles *r) {
   const char *s = getenv("INC_WINOGRAD");
   int64_t stride[2], dilation[2];
-  if ((s && s[0] == '0') || r->y->ndim != 4 || r->x->ndim != 4 || r->w->ndim != 4 || r->x->dtype != INC_F32)
-    return false;
+  if ((s && s[0] == '0') || r->y->ndim != 4 || r->x->ndim != 4 || r->w->ndim != 4) return false;
+  if (r->bias && r->bias->dtype != INC_F32) return false;
   cpu_pair(&r->attr[0], stride);
   cpu_pair(&r->attr[2], dilation);
   return r->w->shape[2] == 3 && r->w->shape[3] == 3 && stride[0] == 1 && stride[1] == 1 && dilation[0] == 1 &&
@@ -64,7 +64,7 @@ static bool winograd_fits(const roles *r) {
 
 /* Without a measurement: few channels pay on many pixels only. */
 static bool winograd_pays(const roles *r) {
-  if (!winograd_fits(r)) return false;
+  if (!winograd_fits(r) || r->x->dtype != INC_F32) return false;
   int64_t pixels = r->y->shape[0] * r->y->shape[2] * r->y->shape[3];
   return pixels >= (r->x->shape[1] < 64 ? 1 << 16 : 64);
 }

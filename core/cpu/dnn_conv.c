@@ -41,9 +41,11 @@ static dnnl_status_t attempt(const dnn_conv_desc *d, bool fixed, dnnl_primitive_
   inc_spec_channels_last(&sy);
   int64_t dims[5], strides[5];
   int n = weight_dims(d, dims, strides);
-  dnnl_data_type_t dt = dnn_dtype(d->x.dtype), wt = d->dir == DNN_BACKWARD_WEIGHT ? dnnl_f32 : dt;
+  bool widened = d->geometry.winograd; /* f32 arithmetic; the re-orders widen and narrow on their way */
+  dnnl_data_type_t dt = widened ? dnnl_f32 : dnn_dtype(d->x.dtype), yt = widened ? dt : dnn_dtype(d->y.dtype);
+  dnnl_data_type_t wt = d->dir == DNN_BACKWARD_WEIGHT ? dnnl_f32 : dt;
   dnnl_status_t s = dnn_md_new(&x, 4, sx.shape, dt, fixed ? sx.strides : NULL);
-  if (s == dnnl_success) s = dnn_md_new(&y, 4, sy.shape, dnn_dtype(sy.dtype), fixed ? sy.strides : NULL);
+  if (s == dnnl_success) s = dnn_md_new(&y, 4, sy.shape, yt, fixed ? sy.strides : NULL);
   if (s == dnnl_success) s = dnn_md_new(&w, n, dims, wt, NULL);
   int64_t one = 1;
   if (s == dnnl_success && d->bias.dtype)

@@ -114,7 +114,8 @@ static bool weight_is_constant(const inc_plan *p, const inc_gop *op, const bool 
 
 static int choose(const inc_plan *p, const inc_gop *op, bool constant, inc_choice *out) {
   if (p->opts.reference) return inc_kernel_choose(&op->node, true, out);
-  return inc_cpu_backend.choose(&op->node, constant ? INC_PREP_KEEP : 0, out);
+  uint32_t prep = (constant ? INC_PREP_KEEP : 0u) | (p->opts.exact ? INC_PREP_EXACT : 0u);
+  return inc_cpu_backend.choose(&op->node, prep, out);
 }
 
 static int prepare_step(inc_plan *p, int place, const bool *hoisted) {

@@ -29,7 +29,8 @@ enum { /* passes that can be switched off (bits of inc_plan_opts.off) */
 typedef struct inc_plan_opts {
   uint32_t off;
   bool reference; /* reference kernels only, for tests */
-  bool dumps;     /* keep the text of the graph after each pass */
+  bool exact; /* no kernel that rounds more than a plain sum of products: f32 parity with other programs */
+  bool dumps; /* keep the text of the graph after each pass */
 } inc_plan_opts;
 
 /* Takes over `g` (also on failure). */

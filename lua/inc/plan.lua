@@ -13,7 +13,8 @@ Plan.__index = Plan
 Plan.__name = 'plan'
 
 local known = {
-  'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'reference', 'dumps',
+  'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'reference', 'exact',
+  'dumps',
 }
 local many_keys = 8
 
@@ -255,6 +256,7 @@ local M = {}
 -- f takes tensors (and other values, which become part of the key) and returns tensors; it may call backward
 -- and step an optimizer. The gradients are consumed: leaves keep no grad. `options` switch passes off:
 -- simplify, fuse, layout, alias, recompute, arena, hoist, tile = false; reference = true runs plain loops;
+-- exact = true leaves out Winograd's convolutions (f32 to 1e-6 of a plain sum instead of 1e-5);
 -- dumps = true keeps the graph after each pass for :dump.
 -- > inc.plan(function(x) return (x * 2):sum() end)(inc.ones{3}):item()  --> 6.0
 function M.new(f, options)

@@ -100,9 +100,11 @@ static double worst(const inc_spec *s, const void *p, const double *want) {
 }
 
 static size_t most_workspace; /* of the convolutions to come */
+static bool free_layout;
 
 static void one(const problem *p, dnn_dir dir, int dtype, int wtype, char lx, char ly, double tol) {
   dnn_conv_desc d = {.dir = dir, .geometry = p->g, .groups = p->groups, .most_workspace = most_workspace};
+  d.free_layout = free_layout;
   d.x = spec4(dtype, p->n, p->ci, p->h, p->w, lx);
   d.y = spec4(dtype, p->n, p->co, p->oh, p->ow, ly);
   d.w = spec4(dir == DNN_BACKWARD_WEIGHT ? INC_F32 : wtype, p->co, p->ci / p->groups, p->kh, p->kw, 'c');
@@ -189,7 +191,19 @@ TEST(winograd) {
   dnn_conv_free(&c);
   for (int dir = DNN_FORWARD; dir <= DNN_BACKWARD_WEIGHT; dir++)
     one(&p, (dnn_dir)dir, INC_F32, INC_F32, 'l', 'l', 1e-4);
+  if (has_bf16()) /* f32 arithmetic between bf16 tensors: only their rounding is left */
+    for (int dir = DNN_FORWARD; dir <= DNN_BACKWARD_WEIGHT; dir++) {
+      one(&p, (dnn_dir)dir, INC_BF16, INC_F32, 'l', 'l', 5e-3);
+      one(&p, (dnn_dir)dir, INC_BF16, INC_BF16, 'l', 'l', 5e-3);
+    }
   drop(&p);
+}
+
+TEST(layouts_of_the_library) {
+  dnn_conv_geometry g = {.stride = {1, 1}, .dilation = {1, 1}, .pad_lo = {3, 0}, .pad_hi = {3, 0}};
+  free_layout = true;
+  all(make(2, 32, 9, 6, 48, 7, 1, 1, g), true);
+  free_layout = false;
 }
 
 TEST(a_batch_in_parts) {

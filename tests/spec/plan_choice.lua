@@ -118,3 +118,17 @@ test('a run that finds no such kernel any more says so', function()
   check.equal(r.status, 0)
   check.contains(r.err, 'other kernels than before are used here')
 end)
+
+test('exact = true leaves Winograd out and stays nearer to f64', function()
+  local step, x = make_step()
+  local p = inc.plan(step, {exact = true})
+  local y = p(x):item()
+  check.ok(not p.current:choices():find 'wino', 'Winograd was chosen')
+  for _, way in ipairs{'winograd', 'direct'} do
+    core.kernels_import(all_to(p.current:choices(), way))
+    local q = inc.plan(step, {exact = true})
+    check.close(q(x):item(), y, 1e-6)
+    check.ok(not q.current:choices():find 'wino', 'a record brought Winograd in')
+  end
+  core.kernels_forget()
+end)
