@@ -5,7 +5,8 @@ max_cyclomatic_complexity = 15
 unused_args = false
 read_globals = {
   'inc', 'nn', 'optim', 'data', 'models', 'recipes', 'help',
-  'train', 'resume', 'evaluate', 'predict', 'compare', 'pack', 'convert', 'inspect', 'runs', 'diff', 'bench', 'doctor',
+  'train', 'resume', 'evaluate', 'predict', 'compare', 'pack', 'convert', 'inspect', 'runs', 'diff',
+  'bench', 'doctor',
 }
 -- Examples are typed at the prompt, where names without `local` are the custom.
 files['examples'] = {allow_defined_top = true, ignore = {'111', '113', '131'}}

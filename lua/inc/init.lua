@@ -27,7 +27,8 @@ local verbs = {
   'bench', 'compare', 'convert', 'diff', 'doctor', 'evaluate', 'inspect', 'pack', 'predict', 'resume', 'runs',
   'train',
 }
-local verb_files = {diff = 'inc.run.diff', runs = 'inc.run.table'} -- where they are not in a file of their name
+-- Verbs that are not in a file of their name.
+local verb_files = {diff = 'inc.run.diff', runs = 'inc.run.table'}
 local global_modules = {'data', 'help', 'models', 'nn', 'optim', 'plot', 'recipes'}
 
 -- -- loading ------------------------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ end
 
 local globals = {nn = true, optim = true, data = true, models = true}
 local verbs = {}
-for verb in ('train resume evaluate predict compare pack convert inspect runs diff bench doctor'):gmatch '%a+' do
+local verb_names = 'train resume evaluate predict compare pack convert inspect runs diff bench doctor'
+for verb in verb_names:gmatch '%a+' do
   verbs[verb] = true
 end
 -- Tables that files use for methods, and what users call such a thing.
