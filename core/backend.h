@@ -57,6 +57,9 @@ typedef struct inc_backend {
   ** this kernel (so a kept packed copy is still good).  An absent optional input is NULL. */
   int (*run)(inc_kernel *k, void *const *in, void *const *out, void *workspace, uint32_t same);
   void (*drop)(inc_kernel *k);
+  /* The most that all threads can do, measured when first asked: operations a second in f32 or bf16; bytes read
+  ** a second for INC_NONE; 0 unknown. */
+  double (*peak)(int dtype);
   /* Does the node run better with 4-D tensors in channels-last order? */
   bool (*wants_channels_last)(const inc_node *node);
 } inc_backend;

@@ -189,5 +189,6 @@ const inc_backend inc_cpu_backend = {
     .prepare = prepare,
     .run = run,
     .drop = drop,
+    .peak = cpu_peak,
     .wants_channels_last = wants_channels_last,
 };

@@ -116,6 +116,8 @@ struct cpu_row {
 extern const cpu_row cpu_conv_rows[], cpu_product_rows[], cpu_norm_rows[], cpu_pool_rows[], cpu_ewise_rows[],
     cpu_move_rows[], cpu_reduce_rows[], cpu_loss_rows[], cpu_optim_rows[], cpu_random_rows[];
 
+double cpu_peak(int dtype); /* as in inc_backend */
+
 /* Both numbers of an int[2] attribute. */
 static inline void cpu_pair(const inc_attr *a, int64_t out[2]) {
   out[0] = a->i[0];

@@ -12,6 +12,7 @@
 #include "kernels/cpu/ewise.inc.h"
 #include "kernels/cpu/layout.inc.h"
 #include "kernels/cpu/optim.inc.h"
+#include "kernels/cpu/peak.inc.h"
 #include "kernels/cpu/pool.inc.h"
 #include "kernels/cpu/pool_avg.inc.h"
 #include "kernels/cpu/softmax.inc.h"
@@ -43,4 +44,5 @@ const inc_kernels K_TABLE = {
     .rmsprop = rmsprop,
     .adam = adam,
     .lerp = lerp,
+    .burn = burn,
 };

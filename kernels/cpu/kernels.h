@@ -124,6 +124,9 @@ typedef struct inc_kernels {
   void (*rmsprop)(const k_rmsprop *o, int64_t n, float *p, const float *g, float *v, float *m);
   void (*adam)(const k_adam *o, int64_t n, float *p, const float *g, float *m, float *v);
   void (*lerp)(int64_t n, float *x, const float *end, float weight); /* x += weight * (end - x) */
+  /* (1) n rounds of multiply-adds at the unit's best rate, f32 or bf16 -> floating-point operations done; 0: no
+  ** instruction for it */
+  double (*burn)(int dt, int64_t n);
 } inc_kernels;
 
 const inc_kernels *inc_kernels_get(void);

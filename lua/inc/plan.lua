@@ -218,8 +218,9 @@ local function current(self, what)
   return self.current
 end
 
---- step:explain(): one row a kernel: layer, kernel, layouts, bytes, what was fused. After step:profile(true)
--- and a call, with times and rates.
+--- step:explain(): one row a kernel: layer, kernel, layouts, bytes, what was fused, and the times of the
+-- kernels that were compared for it. After step:profile(true)
+-- and a call, with times, rates, and their share of what this machine was measured to do at most.
 function Plan:explain() return current(self, 'explain'):explain() end
 
 --- step:memory(): bytes {arena, workspace, kept, captured, total}, known before anything is allocated.

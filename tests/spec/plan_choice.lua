@@ -132,3 +132,17 @@ test('exact = true leaves Winograd out and stays nearer to f64', function()
   end
   core.kernels_forget()
 end)
+
+test('a profiled plan tells rates and shares of the measured peak', function()
+  local step, x = make_step()
+  local p = inc.plan(step)
+  p(x)
+  check.ok(not p:explain():find 'measured to do at most', 'a share without a time')
+  p:profile()
+  p(x)
+  local text = p:explain()
+  local f32, reading = text:match 'at most: f32 (%d+), bf16 %d+ GFLOP/s, reading (%d+) GB/s'
+  check.ok(tonumber(f32) >= 1 and tonumber(reading) >= 1, text)
+  local rate, share = text:match 'conv2d_backward_data[^\n]* (%d+) GF/s +(%d+)%%'
+  check.ok(tonumber(rate) >= 1 and tonumber(share) >= 1, text)
+end)
