@@ -52,13 +52,16 @@ $(B)/tests/c/test_%: tests/c/test_%.c $(B)/core.a
 $(B)/tests/c/make_pictures: tests/c/make_pictures.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $< -ljpeg -lpng
+$(B)/tests/c/fake_terminal: tests/c/fake_terminal.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $<
 
 $(B)/bench/%: scripts/bench/%.c $(B)/core.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(B)/core.a $(LIBS)
 
 check: ctest spec             ## C tests and Lua specs, nothing installed first
-ctests: $(CTESTS) $(B)/tests/c/make_pictures
+ctests: $(CTESTS) $(B)/tests/c/make_pictures $(B)/tests/c/fake_terminal
 ctest: ctests                ## C unit tests
 	@scripts/lib/tally $(CTESTS)
 spec: all $(B)/tests/c/make_pictures ## Lua specs (ONLY="word ..." selects)

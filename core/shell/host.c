@@ -102,6 +102,8 @@ int luaopen_inc_host(lua_State *L) {
                                  {"kind", host_kind},
                                  {"spawn", inc_host_spawn},
                                  {"query", inc_host_query},
+                                 {"launch", inc_host_launch},
+                                 {"finished", inc_host_finished},
                                  {"pixels", inc_host_pixels},
                                  {"interrupted", host_interrupted},
                                  {"clear_interrupt", host_clear_interrupt},

@@ -33,10 +33,12 @@ int inc_shell_call(lua_State *L, int nargs, int nresults);
 /* Print the record on top of the stack as "incsh: ..." on stderr and pop it. */
 void inc_shell_report(lua_State *L, const char *who);
 
-/* -- host.c, spawn.c, query.c: the `inc.host` module ---------------------------------------------------- */
+/* -- host.c, spawn.c, query.c, launch.c: the `inc.host` module ------------------------------------------ */
 int luaopen_inc_host(lua_State *L);
 int inc_host_spawn(lua_State *L);
 int inc_host_query(lua_State *L);
+int inc_host_launch(lua_State *L);
+int inc_host_finished(lua_State *L);
 int inc_host_pixels(lua_State *L);
 
 /* -- repl.c --------------------------------------------------------------------------------------------- */

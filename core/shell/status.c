@@ -1,7 +1,7 @@
 /* status.c -- news above the prompt, while something is being typed.
 **
-** Two kinds: messages, which stay in the scroll-back, and one status line, which is rewritten in place
-** directly above the prompt.  Both are drawn the same way: wipe what readline has drawn, write, let readline
+** Two kinds: messages, which stay in the scroll-back, and the status: a line, or a live plot and a line, which
+** is rewritten in place directly above the prompt.  Both are drawn the same way: wipe what readline has drawn, write, let readline
 ** draw again, so what is typed never gets mangled.  On a terminal that cannot move its cursor the status line
 ** is left out and messages wait for the next prompt.  Any thread may queue a message; only the prompt's thread
 ** draws.
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { STATUS_MAX = 1024 };
+enum { STATUS_MAX = 32768 };
 
 typedef struct message {
   struct message *next;
@@ -25,7 +25,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static message *first, **last = &first;
 
 static char status[STATUS_MAX]; /* "" when nothing runs */
-static int shown;               /* the row above the prompt is ours */
+static int shown;               /* so many rows above the prompt are ours */
 static double last_idle;
 
 void inc_shell_notice(const char *line) {
@@ -64,15 +64,34 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Cut to the screen's width, counting code points: the line must take one row exactly. */
+/* The end of an escape sequence that sets colours, or s itself where none begins. */
+static char *behind_colour(char *s) {
+  if (s[0] != '\033' || s[1] != '[') return s;
+  char *end = s + 2 + strspn(s + 2, "0123456789;");
+  return *end == 'm' ? end + 1 : s;
+}
+
+/* Cut each line to the screen's width, counting code points: a line must take one row exactly.  Colours may
+** stand in it and are never cut, so what is switched on is switched off. */
 static void fit(char *s) {
   int rows, columns, n = 0;
+  char *to = s;
   rl_get_screen_size(&rows, &columns);
-  for (; *s; s++) {
-    if (((unsigned char)*s & 0xC0) != 0x80 && ++n >= columns) *s = '\0';
-    if (*s == '\0') return;
-    if ((unsigned char)*s < ' ') *s = ' ';
+  while (*s) {
+    char *end = behind_colour(s);
+    if (end > s) {
+      memmove(to, s, (size_t)(end - s));
+      to += end - s, s = end;
+      continue;
+    }
+    if (*s == '\n')
+      n = 0;
+    else if (((unsigned char)*s & 0xC0) != 0x80)
+      n++;
+    if (*s == '\n' || n < columns) *to++ = (unsigned char)*s < ' ' && *s != '\n' ? ' ' : *s;
+    s++;
   }
+  *to = '\0';
 }
 
 /* Ask Lua; queue its messages; returns 1 when the status line changed. */
@@ -93,14 +112,14 @@ static int ask(lua_State *L) {
 
 static void wipe(void) {
   rl_clear_visible_line();
-  if (shown) fputs("\033[A\033[2K", stdout);
-  shown = 0;
+  for (; shown > 0; shown--) fputs("\033[A\033[2K", stdout);
 }
 
 static void put_status(void) {
   if (!status[0]) return;
   fprintf(stdout, "%s\n", status);
   shown = 1;
+  for (const char *s = status; *s; s++) shown += *s == '\n';
 }
 
 void inc_status_idle(lua_State *L, int smart) {

@@ -152,36 +152,27 @@ function methods.swap() args.fail 'run:swap: not built yet' end
 --- A second run from a step of this one: not built yet.
 function methods.fork() args.fail 'run:fork: not built yet' end
 
-local function series(columns, name)
-  local x, y = {}, {}
-  for i, v in ipairs(columns[name] or {}) do
-    if v == v then x[#x + 1], y[#y + 1] = columns.step[i], v end
-  end
-  return {name = name, x = x, y = y}
-end
+local function is_prompt() return package.loaded['inc.shell.prompt'] ~= nil end
 
---- Draw columns of the log in the terminal, and the loss to loss.png in the run's folder.
--- @param names columns, {'loss'} when left out
+--- Draw columns of the log: at the prompt above what is typed, anew every two seconds while the run trains;
+-- otherwise once. loss.png in the run's folder is drawn too.
+-- @param names columns, {'loss'} when left out, and options of inc.plot beside them; live = false draws once
 -- > run:plot{'loss', 'val.top1'}
 function methods:plot(names)
-  local columns, list = self.log, {}
-  for i, name in ipairs(names or {'loss'}) do
-    if not columns[name] then
-      args.fail('run:plot: %s: no such column%s', tostring(name), args.hint(name, columns.names))
-    end
-    list[i] = series(columns, name)
+  local o = {self}
+  for key, value in pairs(names or {}) do
+    if type(key) == 'number' then o[key + 1] = value else o[key] = value end
   end
-  list.title, list.xlabel = self.folder, 'step'
-  inc.plot(list)
+  if o.live == nil then o.live = is_prompt() and not core.run_over(self.handle) end
+  o.title = o.title or self.folder
+  inc.plot(o)
   self:write_plot()
 end
 
 --- Write loss.png into the run's folder; nil and a sentence when it cannot be drawn.
 function methods:write_plot()
-  local columns = self.log
-  local list = {series(columns, 'loss'), smooth = 0.6, xlabel = 'step', ylabel = 'loss', title = self.folder,
+  return require 'inc.plot'.draw{self, 'loss', smooth = 0.6, title = self.folder,
     file = self.folder .. '/loss.png'}
-  return require('inc.plot').draw(list)
 end
 
 -- -- events -------------------------------------------------------------------------------------------------
@@ -198,8 +189,8 @@ local function draw_curves(self, kind, lines)
     if not self.plot_refused then lines[#lines + 1] = why end
     self.plot_refused = true
   elseif kind == 'end' or now - (self.plotted or -PLOT_EVERY) >= PLOT_EVERY then
-    local list = {series(self.log, 'loss'), smooth = 0.6, xlabel = 'step', title = 'loss', height = 14}
-    lines[#lines + 1] = (require('inc.plot').draw(list) or ''):gsub('\n$', '')
+    local text = require 'inc.plot'.draw{self, 'loss', smooth = 0.6, title = 'loss', height = 14}
+    lines[#lines + 1] = (text or ''):gsub('\n$', '')
     self.plotted = now
   end
 end
@@ -230,7 +221,13 @@ end
 
 local PLOT_SECONDS = 30 -- between two drawings of train{plot = true}
 
-local function is_prompt() return package.loaded['inc.shell.prompt'] ~= nil end
+-- Plots that a script asked to be live.
+local function draw_live(lines)
+  local live = package.loaded['inc.plot.live']
+  if not live or is_prompt() then return end
+  local _, more = live.tick()
+  table.move(more, 1, #more, #lines + 1, lines)
+end
 
 -- Ctrl-C while a script waits: the run finishes its step and saves before the program ends.
 local function stopping(self)
@@ -264,6 +261,7 @@ function methods:wait(options)
   repeat
     local over = core.run_wait(self.handle, 0.25)
     local lines, notes = drain(self)
+    draw_live(lines)
     local s = core.run_status(self.handle)
     for _, note in ipairs(notes) do inc.note('%s', note) end
     local due = core.clock() - last >= o.every or (s.step > self.first + 1 and not last_step)

@@ -161,13 +161,21 @@ local function printed_line(...)
   return table.concat(parts, '\t')
 end
 
+-- A live plot stands above the status line; what it has to say goes to the lines.
+local function with_panel(status, lines)
+  local live = package.loaded['inc.plot.live']
+  if not live then return status end
+  local ok, panel, more = pcall(live.tick)
+  for _, line in ipairs(ok and more or {'error: ' .. tostring(panel)}) do lines[#lines + 1] = line end
+  return ok and panel and panel .. (status and '\n' .. status or '') or status
+end
+
 --- Called up to five times a second while the prompt waits: a status line or nil, and lines to print above
 -- it. `inc.shell_idle()`, where there is one, returns the same two; what a hook prints meanwhile is kept in
 -- order.
 function prompt.idle()
   local inc = package.loaded.inc
-  local idle = inc and rawget(inc, 'shell_idle')
-  if not idle then return end
+  local idle = inc and rawget(inc, 'shell_idle') or function() end
   local lines, real = {}, _G.print
   _G.print = function(...) lines[#lines + 1] = printed_line(...) end
   local ok, status, more = pcall(idle)
@@ -176,7 +184,7 @@ function prompt.idle()
     lines[#lines + 1], status = 'error: ' .. tostring(status), nil
   end
   for _, line in ipairs(ok and more or {}) do lines[#lines + 1] = line end
-  return status, lines[1] and lines or nil
+  return with_panel(status, lines), lines[1] and lines or nil
 end
 
 -- -- leaving ----------------------------------------------------------------------------------------------
