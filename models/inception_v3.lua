@@ -198,8 +198,8 @@ end)
 
 local spec = args.spec('models.inception_v3',
   'classes:any?; aux:bool=true, weights:string?, pool_counts_padding:bool?, dropout:number=0.2, ' ..
-  'bn_eps:number=1e-3, bn_momentum:number=0.1, size:int?, crop:number?, filter:string?, range:numbers?, ' ..
-  'mean:numbers?, std:numbers?')
+  'bn_eps:number=1e-3, bn_momentum:number=0.1, bn_unbiased:bool=true, size:int?, crop:number?, ' ..
+  'filter:string?, range:numbers?, mean:numbers?, std:numbers?')
 
 -- What a weights file says about the in-block pools: true, false, or nil.
 local function file_counts_padding(metadata)
@@ -226,7 +226,7 @@ end
 local function build(o)
   local options = {
     AvgPool2d = {count_include_pad = o.pool_counts_padding},
-    BatchNorm2d = {eps = o.bn_eps, momentum = o.bn_momentum},
+    BatchNorm2d = {eps = o.bn_eps, momentum = o.bn_momentum, unbiased = o.bn_unbiased},
   }
   local n = class_count(o.classes)
   local net = nn.defaults(options, function() return Inception3{n, o.aux, o.dropout} end)
@@ -237,6 +237,7 @@ local function build(o)
   net.config = {
     model = 'inception_v3', classes = n, aux = o.aux, pool_counts_padding = o.pool_counts_padding,
     dropout = o.dropout, bn_eps = o.bn_eps, bn_momentum = o.bn_momentum,
+    bn_unbiased = o.bn_unbiased,
   }
   return net
 end
@@ -247,7 +248,8 @@ end
 -- @param weights a safetensors file; heads of another size, or that it lacks, start afresh
 -- @param pool_counts_padding whether the in-block average pools count padding; what the weights say, or false
 -- @param dropout share dropped in front of the last layer
--- @param bn_eps, bn_momentum of all batch norms
+-- @param bn_eps, bn_momentum, bn_unbiased of all batch norms (nn.BatchNorm2d); the release trained with
+--   bn_momentum = 0.0003 and bn_unbiased = false
 -- @param size, crop, filter, range, mean, std preprocessing (nn.preprocess); what the weights say, or the
 --   release's: 299, 0.875, bilinear, {-1, 1}
 -- > net = models.inception_v3{classes = 5, weights = 'models/pretrained/inception_v3.safetensors'}

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """golden.py -- makes tests/golden/*: what PyTorch says, in f64, for ops, optimizers and the whole net.
 
-    python3 scripts/golden.py ops|optim|schedules|net|all [FOLDER]
+    python3 scripts/golden.py ops|optim|schedules|net|all|release [FOLDER]
 
-needs torch, torchvision and numpy; for optim also timm and schedulefree.
+needs torch, torchvision and numpy; for optim also timm and schedulefree.  release is TensorFlow's word and needs
+tensorflow (tensorflow-cpu) and numpy alone; it is not part of all.
 
 Goldens are checked in, so that the tests need neither Python nor PyTorch; they are made again only when a
 case is added.  Inputs come from an integer hash (scripts/golden/formula.py), never from a library's random
@@ -21,8 +22,8 @@ def main():
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     what = sys.argv[1] if len(sys.argv) > 1 else "all"
     out = sys.argv[2] if len(sys.argv) > 2 else os.path.join(root, "tests", "golden")
-    if what not in ("ops", "optim", "schedules", "net", "all"):
-        sys.exit(f"golden.py: expected ops, optim, schedules, net or all, got {what}")
+    if what not in ("ops", "optim", "schedules", "net", "all", "release"):
+        sys.exit(f"golden.py: expected ops, optim, schedules, net, all or release, got {what}")
     os.makedirs(out, exist_ok=True)
     if what in ("ops", "all"):
         import ops
@@ -36,6 +37,10 @@ def main():
         import schedules
 
         schedules.write(out)
+    if what == "release":
+        import release
+
+        release.write(out)
     if what in ("net", "all"):
         import net
 

@@ -19,6 +19,9 @@ local function mix(i, key)
   return x ~ (x >> 16)
 end
 
+--- The i-th (from 0) fraction in [0, 1) of a key: u(n, key)[i] of scripts/golden/hashed.py.
+function M.fraction(i, key) return (mix(i, key) >> 8) / 2 ^ 24 end
+
 local numbers, doubled -- the table: as Lua numbers, and twice over as a tensor
 
 local function load_table()

@@ -8,13 +8,14 @@ local args = require 'inc.args'
 
 local functional = {}
 
-local norm_spec = args.spec('batch_norm', 'training:bool=false; momentum:number=0.1, eps:number=1e-5')
+local norm_spec = args.spec('batch_norm', 'training:bool=false; momentum:number=0.1, eps:number=1e-5, ' ..
+  'unbiased:bool=true')
 
 --- Batch norm. In training the running statistics, if given, are moved in place.
 -- @param x [N, C, ...]
 -- @param running_mean, running_var [C], or nil in training
 -- @param weight, bias [C] or nil
--- @param options training, momentum, eps
+-- @param options training, momentum, eps, unbiased (of the running variance; false as TensorFlow has it)
 function functional.batch_norm(x, running_mean, running_var, weight, bias, options)
   local o = norm_spec(options)
   if not o.training then
@@ -23,7 +24,7 @@ function functional.batch_norm(x, running_mean, running_var, weight, bias, optio
   local y, mean, var = core.batch_norm_train(x, weight, bias, {eps = o.eps})
   if running_mean then
     core.no_grad(core.bn_running_, running_mean, running_var, mean, var,
-      {momentum = o.momentum, count = x:numel() // x:size(2)})
+      {momentum = o.momentum, count = o.unbiased and x:numel() // x:size(2) or 1})
   end
   return y
 end

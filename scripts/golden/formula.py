@@ -1,35 +1,13 @@
-"""formula.py -- numbers that any language can make again, and Lua text for them.
+"""formula.py -- tensors of numbers that any language can make again (hashed.py), and Lua text for them.
 
-u(i, key): a 32-bit hash of the index and of a key (murmur's finaliser), as a fraction in [0, 1) with 24 bits, so
-that every value is exact in f32 and f64.  The key of a named tensor is FNV-1a of its name.  Sums of four such
-fractions are near enough to a normal distribution for weights.  tests/formula.lua is the same in Lua.
+The key of a named tensor is FNV-1a of its name.  Sums of four hashed fractions are near enough to a normal
+distribution for weights.  tests/formula.lua is the same in Lua.
 """
 
 import numpy as np
 import torch
 
-M = 0xFFFFFFFF
-
-
-def fnv1a(name):
-    h = 2166136261
-    for b in name.encode():
-        h = ((h ^ b) * 16777619) & M
-    return h
-
-
-def mix(i, key):
-    x = (i.astype(np.uint64) * 2654435761 + key) & M
-    x ^= x >> np.uint64(16)
-    x = (x * 0x85EBCA6B) & M
-    x ^= x >> np.uint64(13)
-    x = (x * 0xC2B2AE35) & M
-    return x ^ (x >> np.uint64(16))
-
-
-def u(n, key):
-    """n fractions in [0, 1), multiples of 2^-24"""
-    return (mix(np.arange(n, dtype=np.uint64), np.uint64(key)) >> np.uint64(8)).astype(np.float64) / 2**24
+from hashed import fnv1a, mix, number, u
 
 
 def grid(shape, key, lo=-2, hi=2):
@@ -43,15 +21,6 @@ def distinct(shape, key, step=1 / 16):
     n = int(np.prod(shape))
     order = np.argsort(u(n, key), kind="stable")
     return torch.from_numpy((order - n // 2).astype(np.float64) * step).reshape(shape)
-
-
-def number(v):
-    if isinstance(v, bool):
-        return "true" if v else "false"
-    if isinstance(v, int):
-        return str(v)
-    s = f"{v:.12g}"
-    return {"nan": "0/0", "inf": "1/0", "-inf": "-1/0"}.get(s, s)
 
 
 def lua(v):

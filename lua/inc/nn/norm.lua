@@ -13,9 +13,11 @@ local base = require 'inc.nn.module'
 -- @param eps added to the variance inside the root
 -- @param momentum weight of the new batch in the running statistics
 -- @param affine false leaves weight and bias out
+-- @param unbiased false moves the running variance towards the batch's own (divided by its count), as
+--   TensorFlow's moments do; true, as PyTorch, towards the estimate of the whole (divided by one less)
 -- > nn.BatchNorm2d{eps = 0.001}
 local BatchNorm2d = base.class('nn.BatchNorm2d',
-  'num_features:int?; eps:number=1e-5, momentum:number=0.1, affine:bool=true')
+  'num_features:int?; eps:number=1e-5, momentum:number=0.1, affine:bool=true, unbiased:bool=true')
 
 BatchNorm2d.is_norm = true
 
@@ -51,8 +53,9 @@ function BatchNorm2d:forward(x)
     return core.batch_norm_eval(x, weight, bias, self.running_mean, self.running_var, self.attributes)
   end
   local y, mean, var = core.batch_norm_train(x, weight, bias, self.attributes)
+  local count = self.options.unbiased and x:numel() // x:size(2) or 1 -- of one value nothing is corrected
   core.no_grad(core.bn_running_, self.running_mean, self.running_var, mean, var,
-    {momentum = self.options.momentum, count = x:numel() // x:size(2)})
+    {momentum = self.options.momentum, count = count})
   return y
 end
 
