@@ -101,9 +101,9 @@ end
 -- -- train --------------------------------------------------------------------------------------------------
 
 -- What the runs of a comparison have that those of a user have not (inc/compare/arm.lua): threads; prepared,
--- called instead of the check of memory; feed, which gives the batches; first_rest = true, to be told of every
--- turn; keep, how many checkpoints; best_last; images, the pictures as they were listed before; rehearsal, to end
--- before anything is written.
+-- called instead of the check of memory; feed, which gives the batches; first_rest = true, to be told of
+-- every turn; keep, how many checkpoints; best_last; images, the pictures as they were listed before;
+-- rehearsal, to end before anything is written.
 local function new_job(fields, inner)
   for name, v in pairs(inner or {}) do fields[name] = v end
   return fields

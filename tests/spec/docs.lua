@@ -5,7 +5,7 @@
 -- make (a net, a run, a folder of pictures) cannot run; it must still be Lua.
 
 -- Words that stand for something the reader has.
-local absent = {'net', 'opt', 'run', 'x', 'y', 'flowers', 'step', 'data', 'plan', 'self', 'ema', 'picture'}
+local absent = {'net', 'opt', 'run', 'x', 'y', 'flowers', 'step', 'data', 'plan', 'self', 'ema', 'picture', 'c'}
 
 -- Files and folders that the reader has.
 local absent_files = {"'runs/", "'photos", "%.jpg'", "%.safetensors'", "%.lua'", "%.html'"}

@@ -1,0 +1,3 @@
+local page = {}
+function page.of() return '' end
+return page

@@ -1,0 +1,344 @@
+--- A comparison as text: what print(c) says, tables for spreadsheets, curves for plots.
+
+local json = require 'inc.json'
+local results = require 'inc.compare.results'
+local stats = require 'inc.compare.stats'
+
+local text = {}
+
+-- -- numbers ------------------------------------------------------------------------------------------------
+
+--- Is the metric a share that is read in percent?
+function text.is_share(metric) return metric == 'val.top1' or metric == 'val.top5' end
+
+--- A value of the metric as people read it: '81.4%' or '0.7312'.
+function text.value(metric, v)
+  if v == nil or v ~= v then return '-' end
+  if v == math.huge then return 'never' end
+  return text.is_share(metric) and ('%.1f%%'):format(100 * v) or ('%.4f'):format(v)
+end
+
+--- A difference of values: '+1.2 points' is written '+1.2'.
+function text.difference(metric, v)
+  if v == nil or v ~= v then return '-' end
+  return text.is_share(metric) and ('%+.1f'):format(100 * v) or ('%+.4f'):format(v)
+end
+
+--- A p as people read it.
+function text.p(p)
+  if not p then return '-' end
+  if p < 0.001 then return '< 0.001' end
+  return ('%.3f'):format(p)
+end
+
+--- Seconds as 0:42 or 1:02:03; 'never' for a target that was missed.
+function text.duration(seconds)
+  if not seconds or seconds ~= seconds then return '-' end
+  if seconds == math.huge then return 'never' end
+  if seconds < 10 then return ('%.2f s'):format(seconds) end
+  local whole = math.floor(seconds + 0.5)
+  if whole < 3600 then return ('%d:%02d'):format(whole // 60, whole % 60) end
+  return ('%d:%02d:%02d'):format(whole // 3600, whole // 60 % 60, whole % 60)
+end
+
+--- Bytes as MB or GB.
+function text.bytes(n)
+  if not n then return '-' end
+  return n < 1e9 and ('%.0f MB'):format(n / 1e6) or ('%.2f GB'):format(n / 1e9)
+end
+
+--- The middle one as steps: '40', 'never'.
+function text.steps(n)
+  if not n then return '-' end
+  return n == math.huge and 'never' or ('%d'):format(math.floor(n + 0.5))
+end
+
+--- 'top-1', 'loss': the metric in words.
+function text.metric_name(metric)
+  return ({['val.top1'] = 'top-1', ['val.top5'] = 'top-5', ['val.loss'] = 'held-out loss',
+    loss = 'training loss'})[metric]
+end
+
+--- A mean with its interval.
+function text.interval(metric, mean, low, high)
+  if not low then return text.value(metric, mean) end
+  return ('%s [%s, %s]'):format(text.value(metric, mean), text.value(metric, low), text.value(metric, high))
+end
+
+-- -- sentences ----------------------------------------------------------------------------------------------
+
+local function plural(n, word) return ('%d %s%s'):format(n, word, n == 1 and '' or 's') end
+
+local function trained(e)
+  if e.diverged == 0 then return '' end
+  return (' %d of %s diverged and counts as %s.'):format(e.diverged, plural(e.n, 'run'), e.diverged == 1
+    and 'a failure'
+    or 'failures'):gsub('diverged and counts as failures', 'diverged and count as failures')
+end
+
+local function tests_of(facts, r)
+  local others = #facts.entries - 1
+  local over = ('paired t over %s, p %s%s'):format(plural(r.seeds.n, 'seed'), text.p(r.p),
+    others > 1 and (' after Holm for %d comparisons'):format(others) or '')
+  if not r.pictures_p then return over end
+  return ('%s; McNemar on the same %d pictures, seeds clustered, p %s'):format(over, facts.pictures,
+    text.p(r.pictures_holm))
+end
+
+--- What may be said of one entry against the base, in a sentence with the test named.
+function text.verdict(facts, i)
+  local e, base = facts.entries[i], facts.entries[facts.base]
+  local r = e.against
+  if not r then return ('%s is the base.%s'):format(e.name, trained(e)) end
+  if r.verdict == 'no claim' then
+    return ('%s against %s: no claim from %s (%d are needed).%s'):format(e.name, base.name,
+      plural(r.seeds.n, 'seed'),
+      stats.LEAST_SEEDS, trained(e))
+  end
+  local by = ('%s%s'):format(text.difference(facts.metric, r.seeds.mean),
+    text.is_share(facts.metric) and ' points' or '')
+  if r.verdict == 'not distinguishable' then
+    return ('%s is not distinguishable from %s: %s %s (%s).%s'):format(e.name, base.name, by,
+      text.metric_name(facts.metric), tests_of(facts, r), trained(e))
+  end
+  return ('%s is %s than %s: %s %s (%s).%s'):format(e.name, r.verdict, base.name, by,
+    text.metric_name(facts.metric), tests_of(facts, r), trained(e))
+end
+
+local function warn_of_tuning(facts, list)
+  local words = 'The best rate of %s still sits at the edge of its grid after %s: more trials may help it.'
+  for _, t in ipairs(facts.tuning) do
+    if t.edge then
+      list[#list + 1] = words:format(facts.entries[t.place].name, plural(#t.trials, 'trial'))
+    end
+  end
+  if #facts.tuning > 0 and #facts.tuning < #facts.entries then
+    list[#list + 1] = 'Some entries had their rate tuned and others had not: equal budgets compare better.'
+  end
+end
+
+--- Doubts that a reader should have, one sentence each.
+function text.warnings(c)
+  local list, facts = {}, c.facts
+  local parts = results.parts((results.differing(c.identity)))
+  local seen = {}
+  for _, part in ipairs(parts) do seen[part] = true end
+  if #parts > 1 then
+    local words = 'Entries differ in more than one thing (%s): a difference may come from any of them.'
+    list[#list + 1] = words:format(
+      table.concat(parts, ', '))
+  end
+  if seen.batch and not seen.steps then
+    list[#list + 1] = 'Batches differ and steps do not: entries with larger batches see more pictures.'
+  end
+  warn_of_tuning(facts, list)
+  if #facts.seeds < stats.LEAST_SEEDS then
+    list[#list + 1] = ('%s: no claim is made from fewer than %d.'):format(plural(#facts.seeds, 'seed'),
+      stats.LEAST_SEEDS)
+  end
+  return list
+end
+
+-- -- print --------------------------------------------------------------------------------------------------
+
+local function width(s) return utf8.len(s) or #s end
+
+-- Rows of cells as lines; the first column to the left, numbers to the right.
+local function grid(rows)
+  local widths, lines = {}, {}
+  for _, row in ipairs(rows) do
+    for k, cell in ipairs(row) do widths[k] = math.max(widths[k] or 0, width(cell)) end
+  end
+  for i, row in ipairs(rows) do
+    local cells = {}
+    for k, cell in ipairs(row) do
+      local pad = (' '):rep(widths[k] - width(cell))
+      cells[k] = k == 1 and cell .. pad or pad .. cell
+    end
+    lines[i] = (table.concat(cells, '  '):gsub('%s+$', ''))
+  end
+  return lines
+end
+
+local function tuning_of(facts, i)
+  for _, t in ipairs(facts.tuning) do
+    if t.place == i then return t end
+  end
+end
+
+local function table_rows(c)
+  local f, name = c.facts, text.metric_name(c.facts.metric)
+  local rows = {{'entry', 'final ' .. name .. ' [95%]', 'best', 'difference', 'p', 'steps to base',
+    'time to base',
+    'img/s', 'memory', 'trials', 'diverged'}}
+  rows[1][2] = ('final %s [%g%%]'):format(name, 100 * (1 - f.alpha))
+  for i, e in ipairs(f.entries) do
+    local t, target = c.times.entries[i], e.targets[1] or {}
+    local tuned = tuning_of(f, i)
+    rows[#rows + 1] = {e.name, text.interval(f.metric, e.final, e.final_low, e.final_high),
+      text.value(f.metric, e.best), e.against and text.difference(f.metric, e.against.seeds.mean) or 'base',
+      e.against and text.p(e.against.p) or '', text.steps(target.steps),
+      text.duration((t.targets[1] or {}).seconds), t.img_s and ('%.1f'):format(t.img_s) or '-',
+        text.bytes(e.memory),
+      tuned and ('%d'):format(#tuned.trials) or '-', ('%d/%d'):format(e.diverged, e.n)}
+  end
+  return rows
+end
+
+--- What print(c) shows.
+function text.of(c)
+  local f, lines = c.facts, {}
+  lines[1] = ('comparison of %s, %s each, in %s'):format(plural(#f.entries, 'entry'):gsub('entrys',
+    'entries'),
+    plural(#f.seeds, 'seed'), c.folder)
+  for i in ipairs(f.entries) do
+    if i ~= f.base or f.entries[i].diverged > 0 then lines[#lines + 1] = text.verdict(f, i) end
+  end
+  for _, w in ipairs(text.warnings(c)) do lines[#lines + 1] = 'note: ' .. w end
+  lines[#lines + 1] = ''
+  table.move(grid(table_rows(c)), 1, #f.entries + 1, #lines + 1, lines)
+  lines[#lines + 1] = ''
+  lines[#lines + 1] = ('page: %s/compare.html  tables: compare.csv, runs.csv'):format(c.folder)
+  return table.concat(lines, '\n')
+end
+
+-- -- files --------------------------------------------------------------------------------------------------
+
+-- Plain numbers; infinity and NaN as JSON can say them: null.
+local function plain_run(run)
+  local out = {seed = run.seed, rate = run.rate, state = run.state, step = run.step, final = run.final,
+    best = run.best,
+    best_step = run.best_step, val = json.list(run.val), train_loss = run.train_loss}
+  if run.right then
+    local marks = {}
+    for i, right in ipairs(run.right) do marks[i] = right and '1' or '0' end
+    out.right = table.concat(marks)
+  end
+  return out
+end
+
+local function plain_against(r)
+  if not r then return nil end
+  return {verdict = r.verdict, p = r.p, p_uncorrected = r.seeds.p, t = r.seeds.t, df = r.seeds.df,
+    mean = r.seeds.mean,
+    low = r.seeds.low, high = r.seeds.high, differences = r.differences, mcnemar = json.list(r.mcnemar),
+    p_pictures = r.pictures_holm}
+end
+
+--- Everything that does not depend on the clock, as plain values: what result.json holds.
+function text.facts(c)
+  local f, entries = c.facts, {}
+  for i, e in ipairs(f.entries) do
+    local runs = {}
+    for j, run in ipairs(e.runs) do runs[j] = plain_run(run) end
+    entries[i] = {name = e.name, rate = e.rate, steps = e.steps, batch = e.batch, runs = runs,
+      diverged = e.diverged,
+      final = {mean = e.final, low = e.final_low, high = e.final_high},
+      best = {mean = e.best, low = e.best_low, high = e.best_high}, against_base = plain_against(e.against),
+      targets = json.list(e.targets), memory = e.memory, sentence = text.verdict(f, i)}
+  end
+  return {kind = 'compare result', metric = f.metric, base = f.entries[f.base].name, seeds = f.seeds,
+    alpha = f.alpha,
+    pictures = f.pictures, entries = entries, tuning = json.list(f.tuning),
+      warnings = json.list(text.warnings(c)),
+    settings = c.identity}
+end
+
+local function csv_line(cells)
+  local out = {}
+  for i = 1, cells.n do
+    local v = cells[i]
+    local s = v == nil and '' or type(v) == 'number' and (v ~= v and '' or v == math.huge and 'inf'
+      or math.type(v) == 'integer' and ('%d'):format(v) or ('%.9g'):format(v)) or tostring(v)
+    out[i] = s:find '[",\n]' and '"' .. s:gsub('"', '""') .. '"' or s
+  end
+  return table.concat(out, ',') .. '\n'
+end
+
+local function csv_of(rows)
+  for i, row in ipairs(rows) do rows[i] = csv_line(row) end
+  return table.concat(rows)
+end
+
+--- compare.csv: a row an entry; columns that begin with time_ depend on the clock.
+function text.csv(c)
+  local f = c.facts
+  local rows = {table.pack('entry', 'rate', 'runs', 'diverged', 'final', 'final_low', 'final_high', 'best',
+    'best_low',
+    'best_high', 'difference', 'difference_low', 'difference_high', 'p', 'p_pictures', 'verdict', 'target',
+    'steps_to_target', 'trials', 'tuning_steps', 'memory_bytes', 'time_to_target_s', 'time_img_s',
+      'time_train_s',
+    'time_tuning_s')}
+  for i, e in ipairs(f.entries) do
+    local t, r, tuned = c.times.entries[i], e.against, tuning_of(f, i)
+    local target = e.targets[1] or {}
+    rows[#rows + 1] = table.pack(e.name, e.rate, e.n, e.diverged, e.final, e.final_low, e.final_high, e.best,
+      e.best_low,
+      e.best_high, r and r.seeds.mean, r and r.seeds.low, r and r.seeds.high, r and r.p,
+        r and r.pictures_holm,
+      r and r.verdict or 'base', target.target, target.steps, tuned and #tuned.trials or 0, tuned
+        and tuned.steps or 0,
+      e.memory, (t.targets[1] or {}).seconds, t.img_s, t.seconds, c.times.tuning[i])
+  end
+  return csv_of(rows)
+end
+
+--- runs.csv: a row a run, those of tuning too.
+function text.runs_csv(c)
+  local f = c.facts
+  local rows = {table.pack('entry', 'stage', 'seed', 'rate', 'state', 'steps', 'final', 'best', 'best_step',
+    'train_loss', 'time_img_s', 'time_train_s')}
+  for i, e in ipairs(f.entries) do
+    for j, run in ipairs(e.runs) do
+      local t = c.times.entries[i].runs[j]
+      rows[#rows + 1] = table.pack(e.name, 'run', run.seed, run.rate, run.state, run.step, run.final,
+        run.best,
+        run.best_step, run.train_loss, t.img_s, t.seconds)
+    end
+    for _, trial in ipairs((tuning_of(f, i) or {trials = {}}).trials) do
+      rows[#rows + 1] = table.pack(e.name, 'tuning', c.identity.tune_seed, trial.rate, trial.state,
+        trial.step,
+        trial.final, nil, nil, nil, nil, nil)
+    end
+  end
+  return csv_of(rows)
+end
+
+-- -- curves -------------------------------------------------------------------------------------------------
+
+--- Means over the runs of each entry at steps where all that are left have a value.
+-- @param entries in order; columns, a list of {name = entry's, log = columns of a log}
+-- @return a list of {name, x, y} for inc.plot
+function text.means(entries, columns, column)
+  local list = {}
+  for _, entry in ipairs(entries) do
+    local sum, count, x, y = {}, {}, {}, {}
+    for _, c in ipairs(columns) do
+      if c.name == entry.name then
+        for i, step in ipairs(c.log.step) do
+          local v = c.log[column] and c.log[column][i]
+          if v and v == v then sum[step], count[step] = (sum[step] or 0) + v, (count[step] or 0) + 1 end
+        end
+      end
+    end
+    for step in pairs(sum) do x[#x + 1] = step end
+    table.sort(x)
+    for i, step in ipairs(x) do y[i] = sum[step] / count[step] end
+    if #x > 0 then list[#list + 1] = {name = entry.name, x = x, y = y} end
+  end
+  return list
+end
+
+--- The mean curves of a comparison's runs for inc.plot.
+-- @param column of their logs
+function text.curves(c, column)
+  local log, core, columns = require 'inc.run.log', require 'inc.core', {}
+  for _, place in ipairs(c.runs or {}) do
+    if core.path_kind(place.folder .. '/log.jsonl') then
+      columns[#columns + 1] = {name = place.name, log = log.read(place.folder .. '/log.jsonl')}
+    end
+  end
+  return text.means(c.facts.entries, columns, column)
+end
+
+return text

@@ -1,0 +1,286 @@
+-- compare as a function and as a verb: what it does to fairness, to kills, and to bad input.
+local tiny = require 'tiny'
+
+-- The planted case: identical entries, a hopeless rate, and one that diverges.
+local function planted(pictures, out, changes)
+  local o = {tiny.net(), pictures, out = out, steps = 24, seeds = {1, 2, 3}, batch = 8, val = 0.3,
+    val_every = 8,
+    precision = 'f32', augment = 'light', live = false,
+    {'sgd', optim.sgd{lr = 0.05, momentum = 0.9}},
+    {'the same', optim.sgd{lr = 0.05, momentum = 0.9}},
+    {'hopeless', optim.sgd{lr = 1e-7}},
+    {'diverges', optim.sgd{lr = 1e12}}}
+  for key, v in pairs(changes or {}) do o[key] = v end
+  return o
+end
+
+local function by_name(c)
+  local t = {}
+  for _, e in ipairs(c.facts.entries) do t[e.name] = e end
+  return t
+end
+
+test('the planted case: the same, worse, diverged', function()
+  local out = tmp() .. '/c'
+  local c = compare(planted(make_pictures(3, 20, 48), out))
+  local e = by_name(c)
+  check.equal(e['the same'].against.verdict, 'not distinguishable')
+  check.equal(e['the same'].values, e.sgd.values)
+  check.equal(e.hopeless.against.verdict, 'worse')
+  check.equal(e.diverges.diverged, 3)
+  check.equal(e.diverges.against.verdict, 'worse')
+  check.equal(e.sgd.diverged, 0)
+  check.contains(e.diverges.runs[1].why, 'loss is')
+  local words = tostring(c)
+  check.contains(words, 'the same is not distinguishable from sgd: +0.0 points top-1 (paired t over 3 seeds')
+  check.contains(words, 'hopeless is worse than sgd')
+  check.contains(words, '3 of 3 runs diverged and count as failures')
+  check.contains(read_file(out .. '/compare.csv'), '\nhopeless,,3,0,')
+  check.contains(read_file(out .. '/runs.csv'), '\ndiverges,run,2,,diverged,')
+  -- called again it is read, not made
+  local before = read_file(out .. '/result.json')
+  local again = compare(planted(make_pictures(3, 20, 48), out))
+  check.equal(again.facts.entries[1].values, c.facts.entries[1].values)
+  check.equal(read_file(out .. '/result.json'), before)
+end)
+
+test('a run of a comparison is a run of train, to the bit', function()
+  local pictures, dir = make_pictures(3, 20, 48), tmp()
+  local c = compare{tiny.net(), pictures, out = dir .. '/c', steps = 20, seeds = {5, 9}, batch = 8, val = 0.3,
+    val_every = 5, precision = 'f32', augment = 'light', ema = 0.9, schedule = optim.cosine{warmup = 2},
+      live = false,
+    {'sgd', optim.sgd{lr = 0.05, momentum = 0.9}}, {'adam', optim.adam{lr = 0.01}, ema = false}}
+  for i, name in ipairs{'1-sgd', '2-adam'} do
+    train{tiny.net(), pictures, out = dir .. '/' .. name, steps = 20, seed = 9, batch = 8, val = 0.3,
+      val_every = 5,
+      precision = 'f32', augment = 'light', ema = i == 1 and 0.9 or false,
+        schedule = optim.cosine{warmup = 2},
+      optimizer = i == 1 and optim.sgd{lr = 0.05, momentum = 0.9} or optim.adam{lr = 0.01}}:wait{quiet = true}
+    local mine = ('%s/c/runs/%s-seed9'):format(dir, name)
+    check.equal(tiny.facts(mine), tiny.facts(dir .. '/' .. name))
+    check.equal(tiny.state(mine), (tiny.state(dir .. '/' .. name)))
+  end
+  check.equal(c.facts.entries[2].against.verdict, 'no claim')
+  check.contains(tostring(c), 'no claim from 2 seeds (3 are needed)')
+end)
+
+test('entries start alike: equal seeds, equal first losses; other seeds, others', function()
+  local function net() return tiny.net(3, inc.seed()) end
+  local c = compare{net, make_pictures(3, 14, 48), out = tmp() .. '/c', steps = 3, seeds = {1, 2}, batch = 8,
+    precision = 'f32', live = false, {'a', optim.sgd{lr = 0.1}}, {'b', optim.adam{lr = 0.1}}}
+  local a, b = c.facts.entries[1].runs, c.facts.entries[2].runs
+  check.equal(a[1].loss[1], b[1].loss[1])
+  check.equal(a[2].loss[1], b[2].loss[1])
+  check.ok(a[1].loss[1][2] ~= a[2].loss[1][2])
+end)
+
+test('batches are made once for all entries that see the same ones', function()
+  local images = data.folder{make_pictures(3, 14, 48), val = 0.3, seed = 1}.images
+  local feed = inc.core.run_feed(images, {part = 'train', train = true, batch = 8, seed = 4, workers = 1,
+    transform = {augment = 'light', size = 48}}, 16)
+  check.equal(inc.core.run_feed_made(feed), 0)
+  local c = compare{tiny.net(), make_pictures(3, 14, 48), out = tmp() .. '/c', steps = 12, seeds = {1},
+    batch = 8,
+    precision = 'f32', live = false, {'a', optim.sgd{lr = 0.1}}, {'b', optim.sgd{lr = 0.2}},
+    {'other batch', optim.sgd{lr = 0.2}, batch = 4}}
+  check.equal(#c.facts.entries, 3)
+  check.contains(tostring(c), 'Entries differ in more than one thing (batch, optimizer)')
+  check.contains(tostring(c), 'Batches differ and steps do not')
+end)
+
+test('rates from a grid: extended at the edge, within the budget', function()
+  local out = tmp() .. '/c'
+  local c = compare{tiny.net(), make_pictures(3, 20, 48), out = out, steps = 24, seeds = {1, 2, 3}, batch = 8,
+    val = 0.3, precision = 'f32', augment = 'light', live = false, metric = 'val.loss', trials = 4,
+    {'low', optim.sgd{lr = 1, momentum = 0.9}, lr = {1e-5, 1e-4}},
+    {'inside', optim.sgd{lr = 1, momentum = 0.9}, lr = {1e-6, 0.05, 1e10}}}
+  local low, inside = c.facts.tuning[1], c.facts.tuning[2]
+  check.equal(#low.trials, 4) -- 1e-3 and 1e-2 were added
+  check.close(low.rate, 0.01, 1e-9)
+  check.equal(low.edge, true)
+  check.equal(inside.rate, 0.05)
+  check.equal(inside.edge, false)
+  check.equal(#inside.trials, 3)
+  check.equal(inside.trials[3].state, 'diverged')
+  check.equal(inside.steps, 48 + inside.trials[3].step)
+  check.contains(tostring(c), 'The best rate of low still sits at the edge of its grid after 4 trials')
+  check.equal(c.facts.entries[2].rate, 0.05)
+  check.equal(inc.json.read(out .. '/runs/2-inside-seed1/config.json').settings.optimizer.lr, 0.05)
+  check.equal(#inc.core.run_checkpoints(out .. '/tuning/2-inside-lr0.05-seed4'), 0) -- tried, not kept
+end)
+
+test('precision, threads and batch are compared like anything else', function()
+  local before = inc.core.threads()
+  local c = compare{tiny.net(), make_pictures(3, 14, 48), out = tmp() .. '/c', steps = 6, seeds = 1,
+    batch = 8,
+    live = false, optimizer = optim.sgd{lr = 0.05}, {'f32', precision = 'f32'},
+    {'one thread', precision = 'f32', threads = 1}, {'bf16', precision = 'bf16'}}
+  check.equal(inc.core.threads(), before)
+  check.equal(c.identity.entries[2].threads, 1)
+  check.ok(c.times.entries[3].img_s > 0)
+  check.equal(inc.json.read(c.folder .. '/runs/2-one_thread-seed1/config.json').threads, 1)
+end)
+
+test('where memory is short, runs are put away and come back, to the bit', function()
+  local pictures, dir = make_pictures(3, 20, 48), tmp()
+  local rounds = require 'inc.compare.rounds'
+  local run = rounds.run
+  compare(planted(pictures, dir .. '/all'))
+  local restore <close> = setmetatable({}, {__close = function() rounds.run = run end})
+  rounds.run = function(arms, o)
+    o.limit = 2
+    return run(arms, o)
+  end
+  compare(planted(pictures, dir .. '/two'))
+  check.equal(read_file(dir .. '/two/result.json'), read_file(dir .. '/all/result.json'), restore and nil)
+end)
+
+-- -- kills --------------------------------------------------------------------------------------------------
+
+local function write_spec(dir, pictures)
+  write_file(dir .. '/spec.lua', ([[
+    package.path = %q .. ';' .. package.path
+    local tiny = require 'tiny'
+    return {tiny.net(), %q, steps = 40, seeds = {1, 2, 3}, batch = 8, val = 0.3, val_every = 10,
+      precision = 'f32',
+      augment = 'light', save_every = 3,
+      {'sgd', optim.sgd{lr = 1, momentum = 0.9}, lr = {0.001, 0.01}},
+      {'adam', optim.adam{}, lr = {0.001, 0.01}},
+      {'diverges', optim.sgd{lr = 1e12}}}]]):format((package.path:match '^[^;]*tests/%?%.lua'
+        or 'tests/?.lua'),
+    pictures))
+  return ('%s compare %s/spec.lua --out'):format(incsh, dir)
+end
+
+test.slow('kill -9 at random instants: the same report', function()
+  local dir = tmp()
+  local go = write_spec(dir, make_pictures(3, 20, 48))
+  local whole = sh(('%s %s/whole'):format(go, dir))
+  check.equal(whole.status, 0, whole.err)
+  local killed = 0
+  for round = 1, 6 do
+    local r = sh(('%s %s/parts & p=$!; sleep 0.%d; kill -9 $p; wait $p'):format(go, dir, 2 + round))
+    killed = killed + (r.status == 137 and 1 or 0)
+  end
+  check.ok(killed >= 2, ('%d of 6 were killed'):format(killed))
+  local r = sh(('%s %s/parts'):format(go, dir))
+  check.equal(r.status, 0, r.err)
+  check.equal(read_file(dir .. '/parts/result.json'), read_file(dir .. '/whole/result.json'))
+end)
+
+test('Ctrl-C saves and says how to go on', function()
+  local dir = tmp()
+  local go = write_spec(dir, make_pictures(3, 20, 48))
+  local r = sh(('%s %s/c --steps 4000 & p=$!; sleep 2; kill -INT $p; wait $p'):format(go, dir))
+  check.equal(r.status, 130, r.err)
+  check.contains(r.err, 'compare: stopped and saved in')
+end)
+
+-- -- bad input ----------------------------------------------------------------------------------------------
+
+test('what is wrong with a table is said in a sentence', function()
+  local pictures, dir = make_pictures(3, 14, 48), tmp()
+  local a, b = {'a', optim.sgd{lr = 0.1}}, {'b', optim.adam{lr = 0.01}}
+  local function refused(changes, text)
+    local o = {tiny.net(), pictures, out = dir .. '/new', steps = 4, batch = 8, live = false,
+      precision = 'f32', a, b}
+    for key, v in pairs(changes) do o[key] = v end
+    check.raises(function() compare(o) end, text)
+    check.equal(inc.core.path_kind(dir .. '/new'), nil, 'a folder after: ' .. text)
+  end
+  check.raises(function() compare 'spec' end, 'compare: expected one table, got string')
+  check.raises(function() compare(tiny.net()) end, 'compare: expected one table, got a net')
+  refused({[3] = {optim.sgd{lr = 1}}},
+    "compare: entry 1: expected a name first, such as {'sgd', optim.sgd{}}, got optim.sgd{lr = 1}")
+  refused({[3] = {lr = 0.1}},
+    "compare: entry 1: expected a name first, such as {'sgd', optim.sgd{}}, got none")
+  refused({[4] = {'a', optim.adam{}}}, 'compare: expected names that differ, got two entries a')
+  refused({[3] = 5},
+    "compare: value 3: expected a net, pictures or an entry like {'sgd', optim.sgd{}}, got 5")
+  refused({[3] = {'a', optim.sgd{lr = 1}, bach = 3}},
+    'compare: a: bach: unknown option (did you mean batch?)')
+  refused({[3] = {'a', optim.sgd{lr = 1}, steps = 3}},
+    '~^.*compare: a: steps: unknown option')
+  refused({seeds = {1, 2, 1}}, 'compare: seeds: expected each seed once, got 1 twice')
+  refused({seeds = 0}, 'compare: seeds: expected how many or a list of integers, got 0')
+  refused({base = 'c'}, 'compare: base: c is no entry (did you mean a?)')
+  refused({[3] = {'a', optim.sgd{lr = 1}, batch = 1000}},
+    '~compare: a: batch: expected at most the %d+ pictures of the training part, got 1000')
+  refused({[3] = {'a', optim.sgd{lr = 1}, schedule = optim.cosine{warmup = 40}}},
+    'compare: a: schedule: optim.cosine{warmup = 40}: warmup of 40 steps is longer than the run of 4')
+  refused({[3] = {'a', optim.sgd{lr = 1}, schedule = optim.multistep{{2, 9}}}},
+    'compare: a: schedule: optim.multistep{{2, 9}}: milestones of 9 steps is longer than the run of 4')
+  refused({[3] = {'a', optim.sgd{lr = 1}, lr = {0.1}}},
+    'compare: a: lr: expected two rates or more for a grid, got 1')
+  refused({[3] = {'a', optim.sgd{lr = 1}, lr = {0.1, 0.1}}},
+    'compare: a: lr: expected each rate once, got 0.1 twice')
+  refused({[3] = {'a', optim.sgd{lr = 1}, lr = {0.1, 0.2, 0.4}}, trials = 2},
+    'compare: trials: expected at least the 3 rates of the largest grid, got 2')
+  refused({trials = 2}, 'compare: trials: expected an entry with a grid, such as lr = {0.01, 0.1}')
+  refused({val = 0, metric = 'val.top1'},
+    'compare: metric: val.top1 wants pictures held out, and there are none (val = 0)')
+  refused({alpha = 2}, 'compare: alpha: expected between 0 and 1, got 2')
+  check.raises(function() compare{tiny.net(), pictures, a, b} end,
+    'compare: expected steps or epochs: one budget for all')
+  check.raises(function() compare{tiny.net(), steps = 3, a, b} end,
+    'compare: expected data: a folder, or what data.folder gives')
+  check.raises(function() compare{tiny.net(), pictures, steps = 3} end,
+    "compare: expected entries such as {'sgd', optim.sgd{}}, got none")
+end)
+
+test('nets are not shared, and optimizers must fit', function()
+  local pictures, dir, net = make_pictures(3, 14, 48), tmp(), tiny.net()
+  local function refused(o, text)
+    o.out, o.steps, o.batch, o.live, o.precision = dir .. '/new', 4, 8, false, 'f32'
+    check.raises(function() compare(o) end, text)
+    check.equal(inc.core.path_kind(dir .. '/new'), nil)
+  end
+  refused({pictures, {'a', optim.sgd{lr = 1}, net = net}, {'b', optim.sgd{lr = 1}, net = net}},
+    'compare: a and b share one net: expected one each, or one in front of all entries')
+  refused({pictures, net, {'a', optim.sgd{lr = 1}, net = net}},
+    'compare: the comparison and a share one net: expected one each, or one in front of all entries')
+  refused({pictures, function() return net end, {'a', optim.sgd{lr = 1}}, {'b', optim.sgd{lr = 1}}},
+    'compare: a and b share one net: expected the function to make a new one at each call')
+  refused({pictures, {'a', optim.sgd{lr = 1}, net = 3}},
+    'compare: a: net: expected a net or a function of the seed that makes one, got 3')
+  local flat = optim.flat_only or optim.new('flat_only', {slots = {'m'},
+    update = function(p, g, slot, h) p:sub_(slot.m:matmul(g) * h.lr) end})
+  refused({pictures, net, {'sgd', optim.sgd{lr = 1}}, {'flat', flat{}}}, '~compare: flat: .*expected')
+end)
+
+test('a folder of something else is refused', function()
+  local pictures, dir = make_pictures(3, 14, 48), tmp()
+  local function go(out, changes)
+    local o = {tiny.net(), pictures, out = out, steps = 4, seeds = 1, batch = 8, live = false,
+      precision = 'f32',
+      {'a', optim.sgd{lr = 0.1}}}
+    for key, v in pairs(changes or {}) do o[key] = v end
+    return compare(o)
+  end
+  go(dir .. '/c')
+  check.raises(function() go(dir .. '/c', {steps = 5}) end,
+    ('compare: out: %s/c holds another comparison: entries[1].settings.steps was 4, is 5'):format(dir))
+  check.raises(function() go(dir .. '/c', {seeds = {2}}) end,
+    ('compare: out: %s/c holds another comparison: seeds[1] was 1, is 2'):format(dir))
+  check.raises(function() go(dir .. '/c/runs/1-a-seed1') end,
+    ('compare: out: expected a new folder or that of this comparison, and %s/c/runs/1-a-seed1 holds a run')
+      :format(dir))
+  check.raises(function() go(dir) end,
+    ('compare: out: expected a new folder or that of this comparison, and %s is not empty'):format(dir))
+  write_file(dir .. '/file', '')
+  check.raises(function() go(dir .. '/file') end,
+    ('compare: out: %s/file is a file, expected a folder'):format(dir))
+end)
+
+test('the verb says what is wrong with its file', function()
+  local dir = tmp()
+  write_file(dir .. '/five.lua', 'return 5')
+  write_file(dir .. '/torn.lua', 'return {')
+  check.contains(sh(('%s compare %s/five.lua'):format(incsh, dir)).err,
+    'compare: ' .. dir .. '/five.lua: expected a table that the file returns, got number')
+  check.contains(sh(('%s compare %s/torn.lua'):format(incsh, dir)).err, 'compare: ' .. dir .. '/torn.lua:1: ')
+  check.contains(sh(('%s compare %s/none.lua'):format(incsh, dir)).err, 'there is no such file')
+  check.contains(sh(('%s compare'):format(incsh)).err,
+    'compare: expected one file that returns a table, got 0')
+  check.contains(sh(('%s compare %s/five.lua --see 3'):format(incsh, dir)).err, 'did you mean --seeds')
+end)
