@@ -2,7 +2,7 @@
 -- root and mean squares from 1, the rate in stairs, L2 on weights alone, label smoothing, the auxiliary head,
 -- batch norm's moving statistics, and averages that warm up, through the recipe and the plan that train uses.
 --
--- Twenty steps in f32 against TensorFlow in f64: relative 1e-5 for every tensor, where TensorFlow's own f32 is
+-- Twenty steps in f32 against TensorFlow in f64: relative 1e-5 for every tensor; TensorFlow's own f32 is
 -- 2e-6 away.
 local build = require 'inc.train.build'
 local formula = require 'formula'
