@@ -1,4 +1,4 @@
--- runs and diff: what they read from run folders, whole, half-written and foreign; and smoothing.
+-- runs and diff: what they read from run folders, whole, half-written and foreign; smoothing; features.
 local tiny = require 'tiny'
 
 local smooth = require 'inc.run.smooth'
@@ -287,4 +287,70 @@ test('runs and diff on the command line', function()
   check.equal({r.status, r.err}, {1, 'incsh runs: --where: expected column=value, got best\n'})
   r = sh(('%s runs %s %s'):format(incsh, dir, dir))
   check.equal({r.status, r.err}, {1, 'incsh runs: expected one folder, got 2\n'})
+end)
+
+-- -- features -----------------------------------------------------------------------------------------------
+
+test('features are the outputs of layers', function()
+  local pictures, dir = make_pictures(3, 2, 48), tmp()
+  local net = tiny.net()
+  local out = dir .. '/f.safetensors'
+  local r = predict{net, pictures, features = {'5', '7'}, out = out}
+  check.equal({#r.pictures, r.features['5']:shape(), r.features['7']:shape()}, {6, {6, 16, 11, 11}, {6, 16}})
+  local _, tensors, metadata = inc.core.load(out)
+  check.equal(tensors['7'], r.features['7'])
+  check.equal(metadata.files:match '^[^\n]*', r.pictures[1].file)
+  net:train(false)
+  local x = inc.core.view_file(r.pictures[4].file, {augment = 'eval', size = 48})
+  check.close(r.features['7'][4], net:end_points(x, {'7'})['7']:view{-1}, 1e-5)
+  check.contains(tostring(r), '7: {6, 16} of 6 pictures\nwritten to ' .. out)
+end)
+
+test('features as a table; a bad picture is left out', function()
+  local pictures, dir = make_pictures(3, 1, 48), tmp()
+  write_file(pictures .. '/class1/a "b".jpg', 'no picture')
+  local r = predict{tiny.net(), pictures, features = '7', out = dir .. '/f.csv'}
+  check.equal({#r.pictures, #r.bad}, {3, 1})
+  local lines = {}
+  for text in io.lines(dir .. '/f.csv') do lines[#lines + 1] = text end
+  check.equal({#lines, lines[1]:match '^file,1,2,', lines[1]:match '[^,]*$'}, {4, 'file,1,2,', '16'})
+  local values = {}
+  for word in lines[2]:match '^"[^"]*",(.*)$':gmatch '[^,]+' do values[#values + 1] = tonumber(word) end
+  check.close(r.features['7'][1], values, 1e-7)
+end)
+
+test('features: errors', function()
+  local pictures, dir = make_pictures(3, 1, 48), tmp()
+  local net = tiny.net()
+  local function refuse(o, text)
+    check.raises(function() predict{net, pictures, features = o.features, out = o.out} end, text)
+  end
+  refuse({features = 3}, 'predict: features: expected the name of a layer, or a list of them, got 3')
+  refuse({features = 'fcc'}, '~fcc: unknown name in nn.Sequential')
+  refuse({features = '7', out = 'x.txt'},
+    'predict: out: expected a name that ends in .safetensors or .csv, got x.txt')
+  refuse({features = '5,7', out = 'x.csv'},
+    'predict: out: x.csv: a table holds one layer, got 2 (.safetensors holds more)')
+  refuse({out = 'x.csv'}, 'predict: out: is where features go, and none were asked for')
+  refuse({features = '7', out = dir .. '/no/f.csv'}, '~/no/f.csv: cannot create')
+  write_file(dir .. '/a.jpg', 'x')
+  check.raises(function() predict{net, dir .. '/a.jpg', features = '7'} end,
+    'predict: features: none of the 1 pictures can be read')
+end)
+
+test.slow('features of weights without a classifier, on the command line', function()
+  local pictures, dir = make_pictures(1, 2, 64), tmp()
+  local weights = 'models/pretrained/inception_v3.safetensors'
+  local go = ('%s predict %s %s '):format(incsh, weights, pictures)
+  check.equal(sh(go).status, 1)
+  local r = sh(('%s --json --features avgpool %s/f.safetensors'):format(go, dir))
+  check.equal(r.status, 0, r.err)
+  local answer = inc.json.decode(r.out)
+  check.equal({#answer.pictures, answer.features.avgpool}, {2, {2, 2048}})
+  check.equal(answer.out, dir .. '/f.safetensors')
+  local _, tensors = inc.core.load(dir .. '/f.safetensors')
+  check.equal(tensors.avgpool:shape(), {2, 2048})
+  check.equal(sh(('%s --features avgpool'):format(go)).err,
+    'incsh predict: --features: expected a layer and a file (.safetensors or .csv)\n')
+  check.contains(sh(('%s --features=AuxLogits %s/g.csv'):format(go, dir)).err, 'AuxLogits')
 end)

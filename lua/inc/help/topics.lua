@@ -65,6 +65,7 @@ Training
   run:pause()  run:continue()  run:set{lr = 1e-3}  run:stop()  run:wait()
   again = resume{'runs/first', epochs = 8}
   evaluate{net, flowers.val}   predict{net, 'rose.jpg'}
+  runs 'runs/'   diff('runs/a', 'runs/b')
 
   optim.sgd  nesterov  rmsprop  adagrad  adadelta  adam  adamw  nadam  radam  adamax  lion  lamb  lars  muon
   optim.schedule_free_sgd  optim.schedule_free_adamw  optim.new('yours', {...})      help 'optim.lamb'

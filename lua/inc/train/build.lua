@@ -125,6 +125,21 @@ function build.eval_plan(net, batch, precision, average)
   return plan, classes
 end
 
+--- Planned end points of one picture: u8 [1, 3, S, S] to the f32 outputs of layers, in the order of `names`.
+function build.features_plan(net, names, precision)
+  local function forward(x)
+    local found, list = net:end_points(x, names), {}
+    for i, name in ipairs(names) do
+      if not found[name] then args.fail('predict: features: %s: is not used in evaluation', name) end
+      list[i] = found[name]:cast 'f32'
+    end
+    return table.unpack(list)
+  end
+  return in_mode(net, false, precision, function()
+    return core.no_grad(trace, forward, {pictures_spec(1, build.size_of(net))})
+  end)
+end
+
 --- Side of the square that a net sees.
 function build.size_of(net) return net.preprocess and net.preprocess.size or 299 end
 

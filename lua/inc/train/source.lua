@@ -34,9 +34,21 @@ function source.weights_of_run(path, who, raw)
   return folder.checkpoint(path, steps[1])
 end
 
-local function from_file(path, who)
+-- Foreign weights say nothing; Inception-v3's are told by a name that no other net has.
+local function looks_like_inception(list)
+  for _, entry in ipairs(list) do
+    if entry[1]:find '^Mixed_7c%.branch3x3dbl_3a%.' then return true end
+  end
+  return false
+end
+
+-- `headless`: what comes before the classifier is asked for, so a file without one will do.
+local function from_file(path, who, headless)
   local models = require 'inc.models'
-  local _, metadata = core.load_head(path)
+  local list, metadata = core.load_head(path)
+  if headless and not metadata.model and looks_like_inception(list) then
+    return models.inception_v3{weights = path, aux = false}
+  end
   if not metadata.model then
     args.fail('%s: %s: does not say which model it is of: make the net and call net:load', who, path)
   end
@@ -48,9 +60,9 @@ local function from_file(path, who)
   return net
 end
 
-local function from_path(path, who, raw)
+local function from_path(path, who, raw, headless)
   if not core.path_kind(path) then args.fail('%s: %s: there is no such file or folder', who, path) end
-  if core.path_kind(path) == 'file' then return {net = from_file(path, who), name = path} end
+  if core.path_kind(path) == 'file' then return {net = from_file(path, who, headless), name = path} end
   local full = folder.check_run(path, who)
   folder.use_kernels(full)
   local config = folder.read_config(full)
@@ -70,11 +82,12 @@ end
 
 --- What a verb was given as its net: {net =, name =, classes =, batch =, precision =, folder =, config =}.
 -- @param raw the weights themselves, not their averages
-function source.open(what, who, raw)
+-- @param headless true where weights without a classifier will do
+function source.open(what, who, raw, headless)
   local s
   if args.is_module(what) then s = {net = what, name = 'the net'}
   elseif is_run(what) then s = from_run(what, raw)
-  elseif type(what) == 'string' then s = from_path(what, who, raw)
+  elseif type(what) == 'string' then s = from_path(what, who, raw, headless)
   else args.fail('%s: expected a net, a run or a path, got %s', who, args.show(what)) end
   s.classes = s.net.classes
   return s
