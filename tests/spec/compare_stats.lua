@@ -110,9 +110,10 @@ test('1,000 comparisons without a difference claim one in at most 5%', function(
     end
     return list
   end
-  for _, with_pictures in ipairs{true, false} do
-    local claims = 0
-    for round = 1, 1000 do
+  -- by seeds alone the rate is 4.4%, too near to 5% to be told from it in 1,000
+  for _, n in ipairs{1000, 10000} do
+    local claims, with_pictures = 0, n == 1000
+    for round = 1, n do
       local list = draw(2 + round % 3, 3 + round % 4)
       for _, entry in ipairs(list) do entry.right = with_pictures and entry.right or nil end
       local any = false
@@ -121,7 +122,7 @@ test('1,000 comparisons without a difference claim one in at most 5%', function(
       end
       claims = claims + (any and 1 or 0)
     end
-    check.ok(claims <= 50, ('%d of 1000 claim a difference (%s)'):format(claims,
+    check.ok(claims <= n / 20, ('%d of %d claim a difference (%s)'):format(claims, n,
       with_pictures and 'with pictures' or 'seeds alone'))
   end
 end)
