@@ -1,6 +1,7 @@
 /* glyphs.c -- captions: an alphabet of five by seven dots.
 **
-** A letter is seven digits of base 32, one a row from the top; the bit of value 16 is the leftmost dot.
+** A letter is seven digits of base 32, one a row from the top; the bit of value 16 is the leftmost dot.  Letters
+** that hang below the line are drawn two rows further down.
 */
 #include "data/paint.h"
 #include <string.h>
@@ -13,9 +14,9 @@ static const char glyphs[95][8] = {
     "uhhhhhu", "vgguggv", "vgguggg", "ehgnhhf", "hhhvhhh", "e44444e", "72222ic", "hikokih", "ggggggv",
     "hrllhhh", "hhpljhh", "ehhhhhe", "uhhuggg", "ehhhlid", "uhhukih", "fgge11u", "v444444", "hhhhhhe",
     "hhhhha4", "hhhllla", "hha4ahh", "hha4444", "v1248gv", "e88888e", "gg84211", "e22222e", "4ah0000",
-    "000000v", "8420000", "00e1fhf", "gguhhhu", "00egghe", "11fhhhf", "00ehvge", "698s888", "0fhhf1e",
-    "ggmphhh", "40c444e", "20622ic", "ggikoki", "c44444e", "00qlllh", "00mphhh", "00ehhhe", "0uhhugg",
-    "0fhhf11", "00mpggg", "00fge1u", "88s8896", "00hhhjd", "00hhha4", "00hhlla", "00ha4ah", "0hhhf1e",
+    "000000v", "8420000", "00e1fhf", "gguhhhu", "00egghe", "11fhhhf", "00ehvge", "698s888", "fhhhf1e",
+    "ggmphhh", "40c444e", "20622ic", "ggikoki", "c44444e", "00qlllh", "00mphhh", "00ehhhe", "uhhhugg",
+    "fhhhf11", "00mpggg", "00fge1u", "88s8896", "00hhhjd", "00hhha4", "00hhlla", "00ha4ah", "hhhhf1e",
     "00v248v", "2448442", "4444444", "8442448", "008l200",
 };
 
@@ -35,10 +36,11 @@ void inc_paint_text(uint8_t *rgb, int w, int h, int x, int y, const char *text, 
   for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
     if ((*s & 0xC0) == 0x80) continue; /* the rest of a character that had its box */
     const char *glyph = *s >= 32 && *s < 127 ? glyphs[*s - 32] : box;
+    int top = y + (strchr("gpqy", *s) ? 2 * scale : 0);
     for (int j = 0; j < 7; j++)
       for (int i = 0; i < 5; i++)
         if (row_bits(glyph[j]) >> (4 - i) & 1)
-          paint_dot(rgb, w, h, x + i * scale, y + j * scale, scale, colour);
+          paint_dot(rgb, w, h, x + i * scale, top + j * scale, scale, colour);
     x += INC_GLYPH_W * scale;
   }
 }

@@ -29,7 +29,7 @@ local verbs = {
 }
 -- Verbs that are not in a file of their name.
 local verb_files = {diff = 'inc.run.diff', runs = 'inc.run.table'}
-local global_modules = {'data', 'help', 'models', 'nn', 'optim', 'plot', 'recipes'}
+local global_modules = {'data', 'help', 'models', 'nn', 'optim', 'plot', 'recipes', 'show'}
 
 -- -- loading ------------------------------------------------------------------------------------------------
 

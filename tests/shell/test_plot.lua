@@ -265,6 +265,26 @@ check('text where the picture cannot be drawn', function()
   term.contains(out, '┤')
 end)
 
+check('contact sheets go the same ways', function()
+  local sheet = 'show{inc.rand{2, 3, 8, 8}, captions = {"a", "b"}}'
+  local out = on_terminal('\\033[?62;4c', '-', sheet)
+  term.contains(out, '\27Pq')
+  term.equal(out:find('.png', 1, true), nil)
+  out = on_terminal('\\033[?62c', '\\033_Gi=31;OK\\033\\\\', sheet, 'TERM=xterm-kitty')
+  term.contains(out, '\27_Gf=24,s=')
+  out = on_terminal('\\033[?62c', '-', sheet, 'TERM=xterm COLORTERM=truecolor')
+  term.contains(out, '▀')
+  term.contains(out, '\27[38;2;')
+  out = on_terminal('\\033[?62c', '-', sheet, 'TERM=xterm COLORTERM=')
+  term.contains(out, '\27[38;5;')
+  for _, env in ipairs{'TERM=xterm NO_COLOR=1', 'TERM=xterm LC_ALL=C', 'TERM=dumb'} do
+    out = on_terminal('\\033[?62c', '-', sheet, env)
+    term.contains(out, '.png: 2 pictures, 2 in a row')
+    term.equal(out:find('▀', 1, true), nil, env)
+    os.remove(out:match '(/%S+%.png)')
+  end
+end)
+
 check('tmux without sixels gets text, and what was typed meanwhile is not lost', function()
   local t = term.start{env = {'TERM=xterm-256color'}}
   t:type 'inc.plot{1, 3, 2, height = 8}'

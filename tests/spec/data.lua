@@ -39,7 +39,7 @@ test('training batches are a function of seed and epoch', function()
   local one = run{6, seed = 5, size = 16, workers = 1}
   check.equal(#one, 3)
   check.equal(run{6, seed = 5, size = 16, workers = 4}, one)
-  check.ok(inc.show(run{6, seed = 6, size = 16}) ~= inc.show(one))
+  check.ok(inc.show.value(run{6, seed = 6, size = 16}) ~= inc.show.value(one))
   local two = run{6, seed = 5, size = 16, epochs = 2}
   check.equal(#two, 6)
   check.equal(table.move(two, 1, 3, 1, {}), one)
