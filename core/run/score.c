@@ -18,7 +18,9 @@ inc_score inc_score_row(const float *z, int classes, int label) {
   inc_score s = {.loss = log_sum_exp(z, classes) - z[label - 1], .best = 1};
   for (int j = 0; j < classes; j++) {
     if (z[j] > z[s.best - 1]) s.best = j + 1;
-    if (z[j] > z[label - 1] || (j < label - 1 && z[j] == z[label - 1])) s.rank++;
+    if (j == label - 1) continue;
+    /* "not at most": a logit that is no number places its class before the true one, never behind */
+    if (!(z[j] <= z[label - 1]) || (j < label - 1 && z[j] == z[label - 1])) s.rank++;
   }
   return s;
 }
