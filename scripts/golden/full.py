@@ -27,7 +27,7 @@ def compare(include_pad, extra):
     rows = []
     for name, t in exact.items():
         mine = ours[name].double().reshape(t.shape)
-        limit = net.limit(name, worst[name])
+        limit = net.limit(worst[name])
         d = net.far(mine, t)
         rows.append((d / limit, d, limit, name))
     rows.sort(reverse=True)
