@@ -49,6 +49,10 @@ $(B)/tests/c/test_%: tests/c/test_%.c $(B)/core.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $< $(B)/core.a $(LIBS)
 
+$(B)/tests/c/fuzz: tests/c/fuzz.c $(B)/core.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $< $(B)/core.a $(LIBS)
+
 $(B)/tests/c/make_pictures: tests/c/make_pictures.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/c -o $@ $< -ljpeg -lpng
@@ -74,6 +78,10 @@ fmt:                         ## rewrite C sources in place
 	clang-format -i $(CORE) $(KERN) $(BIND) $(SHC) $(wildcard core/*.h core/*/*.h kernels/cpu/*.h tests/c/*.[ch])
 asan:                        ## C tests and Lua specs under address + undefined sanitizers (ONLY=--fast: quick ones)
 	scripts/lib/sanitize "$(ONLY)"
+tsan:                        ## C tests of the loader and of runs under the thread sanitizer
+	scripts/lib/tsan
+fuzz:                        ## changed files against every reader, under sanitizers (SECONDS=30 for each kind, SEED=1)
+	scripts/lib/sanitize fuzz $(or $(SECONDS),30) $(SEED)
 bench: all                   ## speed and memory of this machine, beside PyTorch where it can be installed
 	scripts/bench/run
 install: all                 ## copy to PREFIX (default /usr/local)
@@ -86,10 +94,6 @@ help:                        ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 # Promised by the documentation; each says so until it exists.
-tsan:                        ## (not built yet) tests under the thread sanitizer
-	@echo "not built yet: make tsan (OpenMP needs a runtime that the thread sanitizer understands)" >&2; exit 1
-fuzz:                        ## (not built yet) fuzzing of the file readers
-	@echo "not built yet: make fuzz" >&2; exit 1
 cuda:                        ## (not built yet) the CUDA part
 	@echo "not built yet: make cuda" >&2; exit 1
 sim:                         ## (not built yet) the simulated CUDA platform
