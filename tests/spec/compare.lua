@@ -135,6 +135,60 @@ test('where memory is short, runs are put away and come back, to the bit', funct
   check.equal(read_file(dir .. '/two/result.json'), read_file(dir .. '/all/result.json'), restore and nil)
 end)
 
+-- Every tag that is opened is closed, in order.
+local function check_tags(html)
+  local open, void = {}, {meta = true, br = true, line = true, circle = true, rect = true, path = true}
+  html = html:gsub('<style>.-</style>', ''):gsub('<script>.-</script>', '')
+  for close, name, self in html:gmatch '<(/?)([%a][%w]*)[^>]-(/?)>' do
+    if close == '/' then
+      check.equal(table.remove(open), name)
+    elseif self ~= '/' and not void[name] then
+      open[#open + 1] = name
+    end
+  end
+  check.equal(#open, 0)
+end
+
+test('the page: whole, alone, escaped; plots where there is something to draw', function()
+  local out = tmp() .. '/c'
+  local c = compare(planted(make_pictures(3, 20, 48), out, {
+    [3] = {'<b>"quoted" & co', optim.sgd{lr = 1, momentum = 0.9}, lr = {0.01, 0.05}},
+    [4] = {'the same', optim.sgd{lr = 0.05, momentum = 0.9}}}))
+  local html = read_file(out .. '/compare.html')
+  check_tags(html)
+  check.equal(html:find '[sS][rR][cC]%s*=' or html:find 'href' or html:find 'http' or html:find '@import',
+    nil)
+  check.equal(html:find('<b>"quoted"', 1, true), nil)
+  check.contains(html, '&lt;b&gt;&quot;quoted&quot; &amp; co')
+  check.equal(select(2, html:gsub('<svg ', '')), 7) -- seeds, differences, four curves, rates
+  check.equal(html:find 'nan' or html:find 'inf%f[%A]', nil)
+  check.contains(html, '<span class="word">worse than ')
+  check.contains(html, '3 of 3 runs diverged')
+  check.contains(html, 'width=device-width')
+  check.contains(html, 'prefers-color-scheme:dark')
+  check.contains(html, '@media print')
+  c:report(out .. '/plain.html', {times = false})
+  local plain = read_file(out .. '/plain.html')
+  check_tags(plain)
+  check.equal(plain:find 'img/s', nil)
+  check.equal(select(2, plain:gsub('<svg ', '')), 5)
+  check.raises(function() c:report(out .. '/x.html', {time = false}) end,
+    'report: time: unknown option (did you mean times?)')
+end)
+
+test('curves in the terminal and in a file', function()
+  local out = tmp() .. '/c'
+  local c = compare{tiny.net(), make_pictures(3, 14, 48), out = out, steps = 8, seeds = 2, batch = 8,
+    val_every = 4,
+    precision = 'f32', live = false, {'a', optim.sgd{lr = 0.1}}, {'b', optim.adam{lr = 0.01}}}
+  local list = require('inc.compare.text').curves(c, 'val.top1')
+  check.equal({list[1].name, list[2].name, list[1].x}, {'a', 'b', {4, 8}})
+  check.close(list[1].y[2], (c.facts.entries[1].values[1] + c.facts.entries[1].values[2]) / 2, 1e-12)
+  if sh('command -v gnuplot').status ~= 0 then skip 'gnuplot is not here' end
+  c:plot('loss', {file = out .. '/loss.svg'})
+  check.contains(read_file(out .. '/loss.svg'), '<svg')
+end)
+
 -- -- kills --------------------------------------------------------------------------------------------------
 
 local function write_spec(dir, pictures)
@@ -152,6 +206,21 @@ local function write_spec(dir, pictures)
   return ('%s compare %s/spec.lua --out'):format(incsh, dir)
 end
 
+-- A table without the columns that depend on the clock.
+local function without_times(path)
+  local keep, out = nil, {}
+  for line in io.lines(path) do
+    local cells = {}
+    for cell in (line .. ','):gmatch '([^,]*),' do cells[#cells + 1] = cell end
+    if not keep then
+      keep = {}
+      for i, name in ipairs(cells) do keep[i] = name:sub(1, 5) ~= 'time_' end
+    end
+    for i, cell in ipairs(cells) do out[#out + 1] = keep[i] and cell or '' end
+  end
+  return table.concat(out, ',')
+end
+
 test.slow('kill -9 at random instants: the same report', function()
   local dir = tmp()
   local go = write_spec(dir, make_pictures(3, 20, 48))
@@ -166,6 +235,16 @@ test.slow('kill -9 at random instants: the same report', function()
   local r = sh(('%s %s/parts'):format(go, dir))
   check.equal(r.status, 0, r.err)
   check.equal(read_file(dir .. '/parts/result.json'), read_file(dir .. '/whole/result.json'))
+  for _, name in ipairs{'compare.csv', 'runs.csv'} do
+    check.equal(without_times(dir .. '/parts/' .. name), without_times(dir .. '/whole/' .. name))
+  end
+  -- the page too, without what depends on the clock
+  for _, name in ipairs{'whole', 'parts'} do
+    local again = sh(('%s -e "local o = dofile \'%s/spec.lua\'; o.out = \'%s/%s\'; ' ..
+      'compare(o):report(\'%s/%s.html\', {times = false})"'):format(incsh, dir, dir, name, dir, name))
+    check.equal(again.status, 0, again.err)
+  end
+  check.equal(read_file(dir .. '/parts.html'), read_file(dir .. '/whole.html'))
 end)
 
 test('Ctrl-C saves and says how to go on', function()

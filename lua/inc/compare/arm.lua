@@ -46,7 +46,7 @@ end
 
 local function ended_path(self) return self.folder .. '/ended.json' end
 
--- Where the folder says that it stands.
+--- Where the folder says that it stands.
 function Arm:look()
   self.state, self.step = 'new', 0
   if not core.path_kind(self.folder .. '/config.json') then return end
@@ -59,18 +59,20 @@ function Arm:look()
   end
 end
 
+--- (for this file) It is over, and its folder says so.
 function Arm:note_end(state, step, why)
   self.state, self.step, self.why = state, step, why
   json.write(ended_path(self), {state = state, step = step, why = why})
 end
 
+--- Is it finished or diverged?
 function Arm:is_over() return self.state == 'finished' or self.state == 'diverged' end
 
 -- -- opening ------------------------------------------------------------------------------------------------
 
 local WINDOW = 96e6 -- bytes of pixels that a feed keeps
 
--- Batches that a feed may keep for this run.
+--- Batches that a feed may keep for this run.
 function Arm:window()
   local size = self.size or 299
   return math.max(1, math.min(4096, math.floor(WINDOW / (self.entry.read.batch * size * size * 3))))
@@ -153,6 +155,7 @@ function Arm:rehearse()
   return {memory = self.memory, parameters = job.net:count_parameters()}
 end
 
+--- Into memory: begun, or gone on with from its checkpoint.
 function Arm:open()
   core.threads(self.entry.threads)
   if self.state == 'parked' then

@@ -21,7 +21,7 @@ function live.new(s)
 end
 
 --- From now on runs of tuning, or the comparison's own.
-function live:stage(name) self.now = name end
+function live:stage(name) self.now, self.begun = name, nil end
 
 --- Called a few times a second while steps are made.
 function live.tick(_) end
@@ -51,6 +51,14 @@ local function duration(seconds)
   return ('%d:%02d:%02d'):format(seconds // 3600, seconds // 60 % 60, seconds % 60)
 end
 
+-- From what this stage has made so far; its first look only starts the clock.
+local function eta_of(self, done, total)
+  self.begun = self.begun or {time = core.clock(), done = done}
+  local made, spent = done - self.begun.done, core.clock() - self.begun.time
+  if made == 0 or done == total or spent < 3 then return '' end
+  return '  eta ' .. duration(spent / made * (total - done))
+end
+
 local function words(self, arms)
   local done, total = step_of(arms)
   local parts = {}
@@ -58,9 +66,8 @@ local function words(self, arms)
     local loss = loss_of(arms, place)
     if loss then parts[#parts + 1] = ('%s %s'):format(entry.name, loss) end
   end
-  local spent = core.clock() - self.started
-  local eta = done > 0 and done < total and '  eta ' .. duration(spent / done * (total - done)) or ''
-  return ('%s: %d of %d steps  loss %s%s'):format(self.now, done, total, table.concat(parts, ', '), eta)
+  local loss = #parts > 0 and '  loss ' .. table.concat(parts, ', ') or ''
+  return ('%s: %d of %d steps%s%s'):format(self.now, done, total, loss, eta_of(self, done, total))
 end
 
 -- Mean loss over the seeds of each entry, where all of them have been.

@@ -49,13 +49,15 @@ local function right_of(path, step)
   return right, judged.picture
 end
 
--- Seconds of the steps themselves: what validation, saving and the turns of others took is not in it.
+-- Seconds of the steps themselves: what validation, saving and the turns of others took is not in it, nor the
+-- wait for pictures, because whose turn comes first waits for the batches that the others find made.
 local function step_times(columns, batch)
   local total, speeds, at = 0, {}, {}
   for i, img_s in ipairs(columns.img_s or {}) do
-    if img_s > 0 then
-      total = total + batch / img_s
-      if i > 2 then speeds[#speeds + 1] = img_s end
+    local took = img_s > 0 and batch / img_s - (columns.data_wait[i] or 0) or 0
+    if took > 0 then
+      total = total + took
+      if i > 2 then speeds[#speeds + 1] = batch / took end -- the first ones prepare kernels
     end
     at[columns.step[i]] = total
   end
@@ -231,7 +233,9 @@ function results.differing(identity)
   for i, e in ipairs(identity.entries) do
     flat[i] = flatten({settings = e.settings, threads = e.threads, net = e.net, steps = e.steps}, '', {})
     local tidy = {}
-    for key, v in pairs(flat[i]) do tidy[(key:gsub('^settings%.', ''))] = v end
+    for key, v in pairs(flat[i]) do
+      tidy[(key:gsub('^settings%.', ''):gsub('^(%a+)%.%1$', '%1'))] = v -- optimizer.optimizer
+    end
     flat[i] = tidy
     for key in pairs(tidy) do
       if not known[key] then names[#names + 1], known[key] = key, true end

@@ -85,24 +85,27 @@ local function tests_of(facts, r)
     text.p(r.pictures_holm))
 end
 
+--- The difference to the base in words, its tests, and what diverged: the parts of a verdict.
+function text.reasons(facts, i)
+  local e, r = facts.entries[i], facts.entries[i].against
+  if not r then return '', '', trained(e) end
+  local unit = text.is_share(facts.metric) and ' points ' or ' '
+  local by = ('%s%s%s'):format(text.difference(facts.metric, r.seeds.mean), unit,
+    text.metric_name(facts.metric))
+  return by, r.verdict ~= 'no claim' and tests_of(facts, r) or '', trained(e)
+end
+
 --- What may be said of one entry against the base, in a sentence with the test named.
 function text.verdict(facts, i)
   local e, base = facts.entries[i], facts.entries[facts.base]
-  local r = e.against
-  if not r then return ('%s is the base.%s'):format(e.name, trained(e)) end
+  local r, by, tests, diverged = e.against, text.reasons(facts, i)
+  if not r then return ('%s is the base.%s'):format(e.name, diverged) end
   if r.verdict == 'no claim' then
     return ('%s against %s: no claim from %s (%d are needed).%s'):format(e.name, base.name,
-      plural(r.seeds.n, 'seed'),
-      stats.LEAST_SEEDS, trained(e))
+      plural(r.seeds.n, 'seed'), stats.LEAST_SEEDS, diverged)
   end
-  local by = ('%s%s'):format(text.difference(facts.metric, r.seeds.mean),
-    text.is_share(facts.metric) and ' points' or '')
-  if r.verdict == 'not distinguishable' then
-    return ('%s is not distinguishable from %s: %s %s (%s).%s'):format(e.name, base.name, by,
-      text.metric_name(facts.metric), tests_of(facts, r), trained(e))
-  end
-  return ('%s is %s than %s: %s %s (%s).%s'):format(e.name, r.verdict, base.name, by,
-    text.metric_name(facts.metric), tests_of(facts, r), trained(e))
+  local relation = r.verdict == 'not distinguishable' and 'not distinguishable from' or r.verdict .. ' than'
+  return ('%s is %s %s: %s (%s).%s'):format(e.name, relation, base.name, by, tests, diverged)
 end
 
 local function warn_of_tuning(facts, list)
