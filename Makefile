@@ -82,7 +82,7 @@ tsan:                        ## C tests of the loader and of runs under the thre
 	scripts/lib/tsan
 fuzz:                        ## changed files against every reader, under sanitizers (SECONDS=30 for each kind, SEED=1)
 	scripts/lib/sanitize fuzz $(or $(SECONDS),30) $(SEED)
-bench: all                   ## speed and memory of this machine, beside PyTorch where it can be installed
+bench: all                   ## speed and memory of this machine, beside the peers of scripts/bench/peers
 	scripts/bench/run
 install: all                 ## copy to PREFIX (default /usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/incsh

@@ -1,104 +1,126 @@
--- run.lua: measures steps and inference, ours and PyTorch's in turn, and writes a table and JSON.
+-- run.lua: measures steps and inference, ours and every peer's in turn, and writes table, JSON and chart.
 --
---     incsh scripts/bench/run.lua PYTHON [options of scripts/bench/run]
+--     incsh scripts/bench/run.lua [options of scripts/bench/run]
 --
--- Every measurement is a process of its own (peak memory is the process's) that prints one JSON line; the two
--- programs take turns within a round, so that a busy or throttled machine hurts both.  PyTorch is timed with
--- malloc's thresholds raised (its faster mode) and weighed with plain malloc (its smaller mode).
+-- Every measurement is a process of its own (peak memory is the process's) that prints one JSON line; the
+-- programs take turns within a round, so that a busy or throttled machine hurts all. PyTorch is timed with
+-- malloc's thresholds raised (its faster mode) and weighed also with plain malloc (its smaller mode).
 
-local ours = 'build/incsh scripts/bench/step.lua'
+local measure = dofile 'scripts/bench/measure.lua'
+local report = dofile 'scripts/bench/report.lua'
 local TUNED = 'MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 '
+local QUIET = 0.3
 
-local options = {steps = 5, rounds = 1, batch = 32}
-local python = arg[1] ~= '' and arg[1] or nil
+local options = {steps = 7, rounds = 2, batch = 32}
+local numbers = {steps = true, rounds = true, batch = true}
+local words = {only = true, precision = true, peers = true, folder = true}
 
 local function read_options()
-  local i = 2
+  local i = 1
   while arg[i] do
     local name = arg[i]:match '^%-%-(%w+)$'
     if name == 'quick' then
-      options.steps, options.quick, i = 2, true, i + 1
-    elseif name == 'steps' or name == 'rounds' or name == 'batch' then
+      options.steps, options.rounds, options.quick, i = 2, 1, true, i + 1
+    elseif name and numbers[name] then
       options[name], i = math.tointeger(arg[i + 1]), i + 2
-    elseif name == 'only' or name == 'precision' then
+      if not options[name] or options[name] < 1 then
+        error(('bench: --%s: expected a number from 1, got %s'):format(name, arg[i - 1]), 0)
+      end
+    elseif name and words[name] then
       options[name], i = arg[i + 1], i + 2
     else
-      error(('bench: unknown option %s; expected --quick, --steps, --rounds, --batch, --only or --precision')
-        :format(arg[i]), 0)
+      error(('bench: unknown option %s; expected --quick, --steps, --rounds, --batch, --only, --precision, '
+        .. '--peers or --folder'):format(arg[i]), 0)
     end
   end
 end
 
-local function capture(command)
-  local p = io.popen(command)
-  local text = p:read 'a'
-  p:close()
-  return text
+local function wanted(peer)
+  return not options.peers or (',' .. options.peers .. ','):find(',' .. peer .. ',', 1, true) ~= nil
 end
 
-local function cpu_name()
-  local info = capture "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1":gsub('%s+$', '')
-  local flags = capture "grep -m1 '^flags' /proc/cpuinfo"
-  local family = capture "awk -F': *' '/^cpu family|^model\\t/ {print $2}' /proc/cpuinfo | head -n 2"
-  local marks = {}
-  for _, f in ipairs {'avx2', 'avx512f', 'avx512_bf16', 'amx_bf16'} do
-    if flags:find('%f[%w_]' .. f .. '%f[^%w_]') then marks[#marks + 1] = f end
+-- name -> Python of each peer that is there and wanted
+local function find_peers()
+  local found = {}
+  if options.peers == 'none' then return found end
+  for name, python in measure.output 'scripts/bench/peers list':gmatch '(%S+)\t(%S+)' do
+    if wanted(name) then found[name] = python end
   end
-  return info, marks, ((info .. '-' .. family):lower():gsub('[^%w]+', '-'):gsub('%-$', ''))
+  return found
 end
 
--- One process; its JSON line as {ms = {...}, peak_mb =, first_s =, program =}, or nil with what it said.
-local function measure(command)
-  local text = capture(command .. ' 2>&1')
-  local line = text:match '(%b{})%s*$'
-  if not line then return nil, text:match '([^\n]*)\n?$' end
-  return inc.json.decode(line)
+-- The net as ONNX for those that run that; PyTorch makes it.
+local function onnx_file(peers)
+  if not (peers.openvino or peers.onnxruntime) then return end
+  local path = 'build/bench/inception_v3.onnx'
+  if inc.core.path_kind(path) then return path end
+  inc.core.make_folder 'build/bench'
+  local torch = measure.output 'scripts/bench/peers list 2>/dev/null':match 'torch\t(%S+)'
+  local export = '%s -W ignore scripts/bench/torch_step.py export %s 2>&1'
+  local text = torch and measure.output(export:format(torch, path))
+    or 'PyTorch is not there to export the net'
+  if inc.core.path_kind(path) then return path end
+  io.stderr:write(('bench: openvino and onnxruntime are left out: %s\n'):format(text:match '[^\n]*\n?$'))
+end
+
+local program = arg[-1] or 'build/incsh'
+
+-- Who runs a row: {name, command}; ours first.
+local function contestants(row, peers, onnx)
+  local args = (' %s %s %d %d'):format(row.what, row.precision, row.batch, row.steps)
+  local list = {{name = 'incsh', command = program .. ' scripts/bench/step.lua' .. args}}
+  local function add(name, command) list[#list + 1] = {name = name, command = command} end
+  for _, mode in ipairs(peers.torch and {'eager', 'compile'} or {}) do
+    add('torch ' .. mode, TUNED .. peers.torch .. ' scripts/bench/torch_step.py ' .. mode .. args)
+  end
+  if peers.tensorflow then add('tensorflow', peers.tensorflow .. ' scripts/bench/tf_step.py' .. args) end
+  for _, name in ipairs(row.what == 'infer' and onnx and {'openvino', 'onnxruntime'} or {}) do
+    if peers[name] and not (name == 'onnxruntime' and row.precision == 'bf16') then
+      add(name, ('%s scripts/bench/onnx_step.py %s %s %s %d %d'):format(peers[name], name, onnx,
+        row.precision, row.batch, row.steps))
+    end
+  end
+  return list
 end
 
 local function merge(all, r)
-  if not all then return r end
-  for _, v in ipairs(r.ms) do all.ms[#all.ms + 1] = v end
-  all.peak_mb = math.min(all.peak_mb, r.peak_mb)
-  all.first_s = math.min(all.first_s, r.first_s)
-  return all
+  table.move(r.ms, 1, #r.ms, #all.ms + 1, all.ms)
+  for _, least in ipairs{'peak_mb', 'first_s', 'to_first_s', 'to_second_s'} do
+    all[least] = math.min(all[least], r[least])
+  end
+  all.others = math.max(all.others, r.others)
 end
 
-local function median(t)
-  local s = table.move(t, 1, #t, 1, {})
-  table.sort(s)
-  return #s % 2 == 1 and s[#s // 2 + 1] or (s[#s // 2] + s[#s // 2 + 1]) / 2
+-- The smaller mode of PyTorch: without raised thresholds.
+local function weigh_plain(r, command)
+  local plain = measure.run(command:gsub('%d+$', '1'):sub(#TUNED + 1))
+  r.plain_mb = plain and plain.peak_mb
 end
 
-local function finish(r, batch)
-  if not r then return end
-  r.median_ms = median(r.ms)
-  r.img_s = batch * 1e3 / r.median_ms
-  return r
-end
-
-local function run_row(row)
-  local args = (' %s %s %d %d'):format(row.what, row.precision, row.batch, row.steps)
-  local mine, why = measure(ours .. args)
-  if mine then row.ours = merge(row.ours, mine) else io.stderr:write('bench: ours: ' .. why .. '\n') end
-  if not python then return end
-  local peer = python .. ' scripts/bench/torch_step.py'
-  local fast, reason = measure(TUNED .. peer .. args)
-  if not fast then io.stderr:write('bench: torch: ' .. reason .. '\n') return end
-  row.torch = merge(row.torch, fast)
-  if row.what == 'train' and not row.torch.plain_mb then
-    local plain = measure(peer .. (' %s %s %d 1'):format(row.what, row.precision, row.batch))
-    row.torch.plain_mb = plain and math.min(plain.peak_mb, row.torch.peak_mb)
+local function run_row(row, peers, onnx)
+  for _, c in ipairs(contestants(row, peers, onnx)) do
+    local r, why = measure.run(c.command)
+    local known = row.by_name[c.name]
+    if not r then
+      io.stderr:write(('bench: %s: %s %s %d: %s\n'):format(c.name, row.what, row.precision, row.batch, why))
+    elseif known then
+      merge(known, r)
+    else
+      r.ours = c.name == 'incsh' or nil
+      row.by_name[c.name], row.programs[#row.programs + 1] = r, r
+      if row.what == 'train' and c.name == 'torch eager' then weigh_plain(r, c.command) end
+    end
   end
 end
 
 local function rows()
   local out = {}
-  for _, what in ipairs {'train', 'infer'} do
+  for _, what in ipairs{'train', 'infer'} do
     for _, batch in ipairs(what == 'train' and {options.batch} or {1, options.batch}) do
-      for _, precision in ipairs {'f32', 'bf16'} do
+      for _, precision in ipairs{'f32', 'bf16'} do
         if (options.only or what) == what and (options.precision or precision) == precision then
-          local steps = batch == 1 and options.steps * 8 or options.steps
-          out[#out + 1] = {what = what, batch = batch, precision = precision, steps = steps}
+          out[#out + 1] = {what = what, batch = batch, precision = precision, programs = {}, by_name = {},
+            steps = batch == 1 and options.steps * 8 or options.steps}
         end
       end
     end
@@ -106,47 +128,36 @@ local function rows()
   return out
 end
 
-local function ratio(a, b) return a and b and ('%.2fx'):format(a / b) or '-' end
-local function number(fmt, v) return v and fmt:format(v) or '-' end
-
-local function table_text(list, cpu, marks)
-  local threads = capture 'nproc':gsub('%s', '')
-  local out = {('cpu: %s (%s), %s threads, %s'):format(cpu, table.concat(marks, ' '), threads,
-    os.date '!%Y-%m-%d')}
-  local line = '%-6s %-5s %5s | %9s %9s %8s | %9s %9s %8s | %7s %7s'
-  out[2] = line:format('', '', 'batch', 'ours ms', 'img/s', 'peak MB', 'torch ms', 'img/s', 'peak MB',
-    'speed', 'memory')
-  for _, r in ipairs(list) do
-    local a, b = r.ours or {}, r.torch or {}
-    local weight = b.plain_mb or b.peak_mb
-    out[#out + 1] = line:format(r.what, r.precision, r.batch,
-      number('%.1f', a.median_ms), number('%.2f', a.img_s), number('%d', a.peak_mb),
-      number('%.1f', b.median_ms), number('%.2f', b.img_s), number('%d', weight),
-      ratio(a.img_s, b.img_s), ratio(a.peak_mb, weight))
+local function save(list, about, text)
+  local folder = options.folder or 'scripts/bench/results/' .. about.slug
+  measure.save(folder, 'step.txt', text)
+  measure.save(folder, 'step.json', inc.json.encode{cpu = about.cpu, flags = about.flags,
+    threads = about.threads, date = about.date, load = about.load, quiet = about.quiet, rows = list} .. '\n')
+  if not report.chart(list, folder .. '/step.png') then
+    io.stderr:write 'bench: no chart: gnuplot is missing or failed\n'
   end
-  return table.concat(out, '\n') .. '\n'
-end
-
-local function save(folder, name, text)
-  os.execute(("mkdir -p '%s'"):format(folder))
-  local f <close> = assert(io.open(folder .. '/' .. name, 'w'))
-  assert(f:write(text))
+  print('saved in ' .. folder)
 end
 
 read_options()
-local cpu, marks, slug = cpu_name()
+local about = {load = measure.load(), date = os.date '!%Y-%m-%d %H:%M', threads = inc.core.threads()}
+about.cpu, about.flags, about.slug = measure.cpu()
+about.quiet = about.load < QUIET
+if not about.quiet then
+  io.stderr:write(('bench: the load is %.2f, not below %.1f: others are at work, the figures will be poor\n')
+    :format(about.load, QUIET))
+end
+local peers = find_peers()
+local onnx = onnx_file(peers)
 local list = rows()
 for _ = 1, options.rounds do
-  for _, row in ipairs(list) do run_row(row) end
+  for _, row in ipairs(list) do run_row(row, peers, onnx) end
 end
 for _, row in ipairs(list) do
-  row.ours, row.torch = finish(row.ours, row.batch), finish(row.torch, row.batch)
+  row.by_name = nil
+  for _, p in ipairs(row.programs) do report.finish(p, row.batch) end
+  report.compare(row)
 end
-local text = table_text(list, cpu, marks)
+local text = report.text(list, about)
 io.write(text)
-if not options.quick then
-  local folder = 'scripts/bench/results/' .. slug
-  save(folder, 'step.txt', text)
-  save(folder, 'step.json', inc.json.encode {cpu = cpu, flags = marks, rows = list} .. '\n')
-  print('saved in ' .. folder)
-end
+if not options.quick or options.folder then save(list, about, text) end

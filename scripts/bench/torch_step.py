@@ -1,70 +1,83 @@
 """torch_step.py -- PyTorch's side of the bench: torchvision's inception_v3, one process a measurement.
 
-    torch_step.py train|infer f32|bf16 BATCH STEPS
+    torch_step.py eager|compile train|infer f32|bf16 BATCH STEPS
+    torch_step.py export FILE       the net as ONNX, for the programs that run that
 
-Prints one JSON line: times of STEPS steps after two of warm-up, the first step's time, peak resident memory.
-Eager, channels_last, RMSProp with momentum, auxiliary head and label smoothing, random pictures: what the
-release trains with.  Inference has batch norm folded into the convolutions (torch.fx's own pass), as ours has.
+channels_last, RMSProp with momentum, auxiliary head and label smoothing, random pictures: what our side does.
+Inference has batch norm folded into the convolutions (torch.fx's own pass) where it is eager; the compiler folds
+for itself.
 """
 
-import json
-import resource
 import sys
-import time
+import warnings
 
 import torch
 import torchvision
-from torch.fx.experimental import optimization
 
-what, precision, batch, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+warnings.filterwarnings("ignore")
 torch.manual_seed(0)
-net = torchvision.models.inception_v3(weights=None, init_weights=False, aux_logits=what == "train")
-net = net.to(memory_format=torch.channels_last)
-x = torch.randn(batch, 3, 299, 299).to(memory_format=torch.channels_last)
-y = torch.randint(0, 1000, (batch,))
-autocast = lambda: torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
 
-if what == "train":
+
+def model(aux):
+    return torchvision.models.inception_v3(weights=None, init_weights=False, aux_logits=aux)
+
+
+def export(path):
+    net = model(False).eval()
+    names = {"input_names": ["x"], "dynamic_axes": {"x": {0: "n"}}}
+    torch.onnx.export(net, (torch.randn(1, 3, 299, 299),), path, dynamo=False, opset_version=17, **names)
+
+
+def training(net, x, batch, autocast, compiled):
     net.train()
+    y = torch.randint(0, 1000, (batch,))
     opt = torch.optim.RMSprop(net.parameters(), lr=1e-3, alpha=0.9, eps=1.0, momentum=0.9, weight_decay=4e-5)
     loss = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
 
-    def step():
-        opt.zero_grad(set_to_none=True)
+    def forward(x, y):
         with autocast():
             main, aux = net(x)
-            value = loss(main.float(), y) + 0.4 * loss(aux.float(), y)
-        value.backward()
+            return loss(main.float(), y) + 0.4 * loss(aux.float(), y)
+
+    if compiled:
+        forward = torch.compile(forward)
+
+    def step():
+        opt.zero_grad(set_to_none=True)
+        forward(x, y).backward()
         opt.step()
 
-else:
+    return step
+
+
+def inference(net, x, autocast, compiled):
+    from torch.fx.experimental import optimization
+
     net.eval()
-    net = optimization.fuse(net)
+    net = torch.compile(net) if compiled else optimization.fuse(net)
 
     def step():
         with torch.inference_mode(), autocast():
             net(x)
 
-
-def timed():
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
+    return step
 
 
-first = timed()
-timed()
-times = [timed() for _ in range(steps)]
-print(
-    json.dumps(
-        {
-            "program": "torch " + torch.__version__,
-            "what": what,
-            "precision": precision,
-            "batch": batch,
-            "ms": [round(t * 1e3, 2) for t in times],
-            "first_s": round(first, 3),
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        }
-    )
-)
+def main():
+    if sys.argv[1] == "export":
+        return export(sys.argv[2])
+    from clock import report
+
+    mode, what, precision, batch, steps = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+    net = model(what == "train").to(memory_format=torch.channels_last)
+    x = torch.randn(batch, 3, 299, 299).to(memory_format=torch.channels_last)
+
+    def autocast():
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
+
+    compiled = mode == "compile"
+    step = training(net, x, batch, autocast, compiled) if what == "train" else inference(net, x, autocast, compiled)
+    report("torch " + torch.__version__ + " " + mode, steps, step)
+
+
+main()
