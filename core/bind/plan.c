@@ -81,6 +81,36 @@ static int declare_outputs(lua_State *L, int from, int to) {
   return INC_OK;
 }
 
+/* One recording of the function at 1 with the specs at 2 into g; an error of core as a code, one of Lua as
+** *status with its value on the stack. */
+static int record(lua_State *L, inc_graph *g, int *status) {
+  int code = inc_trace_begin(g);
+  if (code) return code;
+  bool grad = inc_grad_enabled();
+  int base = lua_gettop(L);
+  lua_pushvalue(L, 1);
+  int n = push_symbols(L, 2);
+  if (n < 0)
+    code = inc_error_last()->code;
+  else
+    *status = lua_pcall(L, n, LUA_MULTRET, 0);
+  inc_grad_enable(grad);
+  if (!code && *status == LUA_OK) code = declare_outputs(L, base + 1, lua_gettop(L));
+  inc_trace_end();
+  if (*status == LUA_OK) lua_settop(L, base);
+  return code;
+}
+
+/* The function is called a second time, and what it does must be the same (graph_same.c). */
+static int record_again(lua_State *L, const inc_graph *g, int *status) {
+  inc_graph *second = NULL;
+  INC_TRY(inc_graph_new(&second));
+  int code = record(L, second, status);
+  if (!code && *status == LUA_OK && (code = inc_graph_compare(g, second))) inc_error_op("plan");
+  inc_graph_free(second);
+  return code;
+}
+
 /* plan_trace(f, specs, opts) -> compiled plan.  opts: fuse = false and so on; reference, exact, dumps = true. */
 static int trace(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -96,22 +126,9 @@ static int trace(lua_State *L) {
   luaL_setmetatable(L, PLAN_MT);
   inc_graph *g = NULL;
   inc_lua_check(L, inc_graph_new(&g));
-  int code = inc_trace_begin(g);
-  if (code) {
-    inc_graph_free(g);
-    return inc_lua_raise(L);
-  }
-  bool grad = inc_grad_enabled();
-  int base = lua_gettop(L);
-  lua_pushvalue(L, 1);
-  int n = push_symbols(L, 2), status = LUA_OK;
-  if (n < 0)
-    code = inc_error_last()->code;
-  else
-    status = lua_pcall(L, n, LUA_MULTRET, 0);
-  inc_grad_enable(grad);
-  if (!code && status == LUA_OK) code = declare_outputs(L, base + 1, lua_gettop(L));
-  inc_trace_end();
+  int base = lua_gettop(L), status = LUA_OK;
+  int code = record(L, g, &status);
+  if (!code && status == LUA_OK) code = record_again(L, g, &status);
   if (code || status != LUA_OK) {
     inc_graph_free(g);
     return code ? inc_lua_raise(L) : lua_error(L);

@@ -25,11 +25,11 @@ int inc_trace_begin(inc_graph *g) {
   return INC_OK;
 }
 
-/* Leaves met in the trace may have gathered gradients that are only symbols: nobody could read them. */
+/* Leaves met in the trace may have gathered gradients that belong to it: nobody could read them. */
 void inc_trace_end(void) {
   for (int i = 0; i < tracing->n_values; i++) {
     inc_tensor *leaf = tracing->values[i].tensor;
-    if (!leaf || !leaf->grad || leaf->grad->buf) continue;
+    if (!leaf || !leaf->grad || (leaf->grad->buf && leaf->grad->trace != tracing->id)) continue;
     inc_tensor_unref(leaf->grad);
     leaf->grad = NULL;
   }

@@ -310,6 +310,22 @@ static int accumulate(inc_tensor **sum, inc_tensor *t) {
   return INC_OK;
 }
 
+/* In a trace, a gradient from before it is no part of the step: it would be added again at each replay.  A
+** seed that reaches a leaf as it is has memory, but belongs to the trace as the symbols do: marked. */
+static int to_leaf(inc_tensor *leaf, inc_tensor *t) {
+  const inc_graph *g = inc_tracing();
+  if (g && leaf->grad && leaf->grad->buf && leaf->grad->trace != g->id) {
+    inc_tensor_unref(leaf->grad);
+    leaf->grad = NULL;
+  }
+  INC_TRY(accumulate(&leaf->grad, t));
+  if (g && leaf->grad->trace != g->id) {
+    leaf->grad->trace = g->id;
+    leaf->grad->value = -1;
+  }
+  return INC_OK;
+}
+
 static int check_versions(const inc_gnode *n) {
   for (int i = 0; i < n->n_in + n->n_out; i++) {
     const inc_tensor *t = n->saved[i];
@@ -333,7 +349,7 @@ static int hand_on(inc_gnode *n, inc_tensor **din, heap *h) {
       code = accumulate(&e->from->dout[e->slot], t);
       if (!code) code = heap_push(h, e->from);
     } else {
-      code = accumulate(&e->leaf->grad, t);
+      code = to_leaf(e->leaf, t);
     }
   }
   return code;
@@ -447,7 +463,7 @@ int inc_backward(inc_tensor *t, inc_tensor *seed) {
     if (!code) code = heap_push(&h, t->gnode);
     if (!code) code = walk(&h);
   } else {
-    code = accumulate(&t->grad, one);
+    code = to_leaf(t, one);
   }
   inc_grad_enable(was);
   return code ? inc_error_op("backward") : INC_OK;

@@ -1,6 +1,7 @@
 --- inc.plan: a whole step planned once and replayed (core/plan/plan.h has the C side).
 --
--- `inc.plan(f)` returns a callable. The first call with a new key traces f with shapes only, runs the passes
+-- `inc.plan(f)` returns a callable. The first call with a new key traces f with shapes only (twice: what a plan
+-- replays must not depend on which call it is, and both traces must agree), runs the passes
 -- and keeps the compiled plan; later calls replay it from C. The key is the shape, dtype and layout of every
 -- tensor argument, the value of every other one, the precision, whether gradients are on, and what f read
 -- besides its arguments: the identity of its upvalues and the training flags of the layers it called. So a
@@ -20,14 +21,16 @@ local many_keys = 8
 
 -- -- what a trace depends on --------------------------------------------------------------------------------
 
-local notes -- layers called by the trace under way: {module, flag}
+local notes -- layers called by the trace under way: a list of {module, flag, edits}, and the last by module
 
 --- Called by layers while tracing: the plan is valid only while this layer's `training` flag and number of
 -- edits stay as they are.
 function core.trace_note(module)
-  if notes then
-    notes[#notes + 1] = {module = module, training = module.training, edits = rawget(module, 'edits')}
-  end
+  if not notes then return end
+  local last, training, edits = notes[module], module.training, rawget(module, 'edits')
+  if last and last.training == training and last.edits == edits then return end
+  notes[#notes + 1] = {module = module, training = training, edits = edits}
+  notes[module] = notes[#notes]
 end
 
 local function notes_hold(list)
@@ -131,12 +134,21 @@ end
 
 -- -- tracing ------------------------------------------------------------------------------------------------
 
+local function no_random()
+  require 'inc.args'.fail('plan: math.random: drawn once while tracing and never again: draw outside and ' ..
+    'pass the number to the plan as an argument')
+end
+
+-- core.plan_trace calls f twice and refuses what differs (core/graph_same.c); a random choice might come out
+-- the same by chance, so it is refused where it is made.
 local function trace(f, specs, options)
-  local previous = notes
+  local previous, random = notes, math.random
   notes = {}
+  rawset(math, 'random', no_random)
   local ok, compiled = pcall(core.plan_trace, f, specs, options)
   local list = notes
   notes = previous
+  rawset(math, 'random', random)
   core.scope_reset()
   if not ok then error(compiled, 0) end
   local trouble = core.kernels_note()

@@ -189,7 +189,7 @@ end)
 test('an error in the traced function leaves no trace behind', function()
   local f = plan(function() error('on purpose', 0) end)
   check.raises(function() f(inc.ones{1}) end, 'on purpose')
-  check.equal(inc.tracing(), false)
+  check.equal(inc.core.tracing(), false)
   check.equal((inc.ones{2} * 2):tolist(), {2, 2})
 end)
 
@@ -198,4 +198,89 @@ test('layers at fault are named', function()
   local ok, message = pcall(plan(function(a) return net(a) end), inc.randn{1, 3, 8, 8})
   check.ok(not ok)
   check.ok(tostring(message):find('linear', 1, true), message)
+end)
+
+-- == a function must do the same each time =====================================
+
+local changes = 'plan: expected a function that does the same at each call, but when traced twice '
+
+local function refused(f, text)
+  local whole = check.raises(function() plan(f)(inc.ones{3}) end, '~^[^\n]*' .. text)
+  check.contains(whole, changes)
+  check.contains(whole, 'hint: pass what changes as an argument: each value of it gets a plan of its own')
+  check.ok(whole:find 'spec/plan.lua:%d+', whole)
+end
+
+local function counter()
+  local n = 0
+  return function()
+    n = n + 1
+    return n
+  end
+end
+
+test('a branch that counts its calls is refused with both lines', function()
+  local n = counter()
+  local first = debug.getinfo(1, 'l').currentline + 2
+  refused(function(a)
+    if n() % 2 == 1 then return a:relu() end
+    return a:sigmoid()
+  end, ('it did relu at [^ ]*plan.lua:%d the first time and sigmoid at [^ ]*plan.lua:%d the second'):format(
+    first, first + 1))
+end)
+
+test('a number, an option, a length, a result that changes is refused', function()
+  local n = counter()
+  refused(function(a) return a * n() end, 'mul at .* took 1 as b the first time and 2 the second')
+  refused(function(a) return a:view{1, 3}:sum{dim = n() % 2 + 1} end, 'sum at .* had another dim the second')
+  local m = counter()
+  refused(function(a)
+    for _ = 1, m() do a = a:relu() end
+    return a
+  end, 'relu at .* came only the second time')
+  local k = counter()
+  refused(function(a)
+    local list = {a:relu(), a:exp()}
+    return list[k()]
+  end, 'result 1 was another tensor the second time')
+  local j = counter()
+  refused(function(a) return a + inc.tensor{1, 2, j()} end, 'add at .* took f32%[3%] as b .* another f32%[3%]')
+  local i = counter()
+  refused(function(a)
+    local b, c = a:relu(), a:exp()
+    return i() == 1 and b:neg() or c:neg()
+  end, 'neg at .* took f32%[3%] as x the first time and another f32%[3%] the second')
+end)
+
+test('a random branch is refused where it is drawn, and drawing works again after it', function()
+  local f = plan(function(a) return math.random() < 0.5 and a:relu() or a:exp() end)
+  check.raises(function() f(inc.ones{3}) end, 'plan: math.random: drawn once while tracing and never again: ' ..
+    'draw outside and pass the number to the plan as an argument')
+  check.ok(math.random() < 1)
+end)
+
+test('tensors made anew with the same numbers, and dropout, are no difference', function()
+  local f = plan(function(a) return nn.functional.dropout(a + inc.arange{3}, {p = 0.5}):sum() end)
+  local seen = {}
+  for _ = 1, 8 do seen[f(inc.ones{3}):item()] = true end
+  check.ok(next(seen, next(seen)), 'every replay drew the same')
+  check.equal(plan(function(a) return a:t() + inc.tensor{{1}, {2}}:t() end)(inc.ones{2, 1}), {{2, 3}})
+end)
+
+test('an error in the second trace is an error', function()
+  local n = counter()
+  local f = plan(function(a) return n() == 2 and error('on purpose', 0) or a:relu() end)
+  check.raises(function() f(inc.ones{1}) end, 'on purpose')
+  check.equal(inc.core.tracing(), false)
+end)
+
+test('a gradient from before is no part of the step', function()
+  local w = inc.ones{3, requires_grad = true}
+  w:sum():backward()
+  local f = plan(function(a)
+    (a * w):sum():backward()
+    return w.grad
+  end)
+  for _ = 1, 2 do check.equal(f(inc.tensor{1, 2, 3}), {1, 2, 3}) end
+  check.ok(w.grad == nil)
 end)
