@@ -251,32 +251,34 @@ static int64_t step_of(const char *data, uint64_t n) {
   return (int64_t)v;
 }
 
-/* Bytes of a file of ours that stay; 0: no steps are left.  -1: it is not ours. */
-static int64_t kept_bytes(const char *s, size_t n, int64_t step) {
+/* Bytes of a file of ours that stay, and the last step in them; 0: no steps are left.  -1: it is not ours. */
+static int64_t kept_bytes(const char *s, size_t n, int64_t step, int64_t *last) {
   size_t at = 0;
   int records = 0;
   uint64_t length;
   for (const char *data; (data = record_at(s, n, at, &length)); records++) {
     if (records == 0 && !memmem(data, length, writer, sizeof writer - 1)) return -1;
-    if (records > 1 && step_of(data, length) > step) break;
+    int64_t here = records > 1 ? step_of(data, length) : 0;
+    if (here > step) break;
+    if (here > *last) *last = here;
     at += HEAD + length + TAIL;
   }
   return records == 0 ? -1 : records > 2 ? (int64_t)at : 0;
 }
 
-static int cut(const char *path, int64_t step) {
+static int cut(const char *path, int64_t step, int64_t *last) {
   char *s;
   size_t n;
   INC_TRY(inc_file_slurp(path, SIZE_MAX / 2, &s, &n));
-  int64_t keep = kept_bytes(s, n, step);
+  int64_t keep = kept_bytes(s, n, step, last);
   inc_free(s);
   if (keep < 0 || keep == (int64_t)n) return INC_OK;
   if ((keep ? truncate(path, (off_t)keep) : unlink(path)) == 0) return INC_OK;
   return inc_fail(INC_EIO, path, "cannot cut: %s", strerror(errno));
 }
 
-/* Cut all of ours; the latest seconds in their names. */
-static int cut_all(const char *folder, int64_t step, int64_t *latest) {
+/* Cut all of ours; the last step that stays, and the latest seconds in their names. */
+static int cut_all(const char *folder, int64_t step, int64_t *last, int64_t *latest) {
   char path[INC_PATH];
   int code = INC_OK;
   DIR *d = opendir(folder);
@@ -286,9 +288,35 @@ static int cut_all(const char *folder, int64_t step, int64_t *latest) {
     long long seconds = strtoll(e->d_name + sizeof prefix - 1, NULL, 10);
     if (seconds > *latest && seconds < 9999999999) *latest = seconds;
     code = inc_path_join(path, folder, e->d_name);
-    if (code == INC_OK) code = cut(path, step);
+    if (code == INC_OK) code = cut(path, step, last);
   }
   closedir(d);
+  return code;
+}
+
+/* -- lines that no file has ---------------------------------------------------------------------------- */
+
+/* Every whole line of the log up to `step`, from the first that is later than `last`. */
+static int put_lines(inc_events *e, char *log, int64_t last, int64_t step) {
+  for (char *line = log, *end; (end = strchr(line, '\n')); line = end + 1) {
+    long long here = 0;
+    *end = '\0';
+    if (sscanf(line, "{\"step\":%lld", &here) != 1 || here <= last) continue;
+    if (here > step) break;
+    INC_TRY(inc_events_line(e, line));
+  }
+  return INC_OK;
+}
+
+/* What the log has and the files lack: a fork's past, a run from before there were event files. */
+static int catch_up(inc_events *e, const char *folder, int64_t last, int64_t step) {
+  char path[INC_PATH], *log;
+  size_t n;
+  INC_TRY(inc_path_join(path, folder, "log.jsonl"));
+  if (last >= step || access(path, R_OK) != 0) return INC_OK;
+  INC_TRY(inc_file_slurp(path, SIZE_MAX / 2, &log, &n));
+  int code = put_lines(e, log, last, step);
+  inc_free(log);
   return code;
 }
 
@@ -309,13 +337,14 @@ static int create(inc_events *e, const char *folder, int64_t latest) {
 }
 
 int inc_events_open(const char *folder, int64_t step, inc_events **out) {
-  int64_t latest = 0;
+  int64_t last = 0, latest = 0;
   inc_events *e = inc_zalloc(sizeof *e);
   if (!e) return INC_EMEM;
   e->fd = -1;
-  int code = cut_all(folder, step, &latest);
+  int code = cut_all(folder, step, &last, &latest);
   if (code == INC_OK) code = create(e, folder, latest);
-  if (code == INC_OK) code = put_start(e, step);
+  if (code == INC_OK) code = put_start(e, last);
+  if (code == INC_OK) code = catch_up(e, folder, last, step);
   if (code == INC_OK)
     *out = e;
   else

@@ -8,7 +8,8 @@
 ** the name are later than those of every file there.  What older files say of steps beyond the start is cut
 ** off, as the log is; a session's start in the new file tells a TensorBoard that is running, and has read those
 ** steps already, to forget them.  A record is one write, so a kill leaves whole records; a torn last one (a
-** full disk) is cut off at the next start.  Files of other writers are left alone.
+** full disk) is cut off at the next start.  Lines of the log that no file has, such as a fork's past, are
+** written before anything else.  Files of other writers are left alone.
 */
 #ifndef INC_EVENTS_H
 #define INC_EVENTS_H

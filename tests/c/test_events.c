@@ -149,6 +149,26 @@ TEST(a_restart_has_a_file_of_its_own_and_no_step_twice) {
   CHECK_STR(steps, "1 ");
 }
 
+TEST(lines_that_no_file_has_are_written_first) {
+  char name[8][INC_PATH], steps[100], path[INC_PATH];
+  const char *dir = folder("behind");
+  static const char log[] =
+      "{\"step\":1,\"a\":1}\n{\"step\":2,\"a\":1}\n{\"step\":3,\"a\":1}\n{\"step\":4,\"a\":1}\n"
+      "{\"step\":5,\"a\"";
+  inc_path_join(path, dir, "log.jsonl");
+  CHECK_EQ(inc_file_replace(path, log, sizeof log - 1), INC_OK);
+  write_steps(dir, 3, 4); /* goes on after 3, and no file knows of those */
+  CHECK_EQ(files(dir, name), 1);
+  steps_in(name[0], steps);
+  CHECK_STR(steps, "1 2 3 4 ");
+  write_steps(dir, 2, 3); /* now a file has what it needs */
+  CHECK_EQ(files(dir, name), 2);
+  steps_in(name[0], steps);
+  CHECK_STR(steps, "1 2 ");
+  steps_in(name[1], steps);
+  CHECK_STR(steps, "3 ");
+}
+
 TEST(a_torn_record_is_cut_off) {
   char name[8][INC_PATH], steps[100];
   const char *dir = folder("torn");

@@ -159,6 +159,16 @@ test('a resumed run has no step twice', function()
   check_points(points, dir)
 end)
 
+test('a run from before there were event files is written from its log', function()
+  local pictures, out = make_pictures(3, 14, 48), tmp() .. '/run'
+  tiny.run(tiny.net(), pictures, out, {steps = 8})
+  for _, path in ipairs(event_files(out)) do os.remove(path) end
+  resume{out, net = tiny.net(), steps = 12}:wait{quiet = true}
+  local points = read_events(out)
+  check.equal(#points.loss, 12)
+  check_points(points, out)
+end)
+
 test('the real TensorBoard opens a run', function()
   python()
   local pictures, out = make_pictures(3, 14, 48), tmp() .. '/run'

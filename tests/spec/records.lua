@@ -57,6 +57,11 @@ test('smoothing: a constant curve is left as it is, weight 1 divides by nothing'
   check.equal(smooth.debiased({}, 0.5), {})
 end)
 
+test('smoothing value by value is the same formula', function()
+  local f, list = smooth.running(0.6), smooth.debiased({4, 2, 0, 1}, 0.6)
+  for i, v in ipairs{4, 2, 0, 1} do check.equal(f(v), list[i]) end
+end)
+
 test('plots use it and say so', function()
   check.equal(inc.plot.smooth, smooth.debiased)
   check.equal(smooth.label('loss', 0.6), 'loss (smoothed 0.6)')

@@ -7,6 +7,7 @@
 
 local core = require 'inc.core'
 local args = require 'inc.args'
+local smooth = require 'inc.run.smooth'
 local optim = require 'inc.optim.define'
 
 local Finding = {}
@@ -50,15 +51,14 @@ local function sweep(o, found)
   local net = o.net:clone()
   net:train(true)
   local opt = o.optimizer:bind(net)
-  local step, smooth, best = make_step(o, opt, net), 0, math.huge
+  local step, smoothed, best = make_step(o, opt, net), smooth.running(o.smooth), math.huge
   local size = o.size or net.preprocess and net.preprocess.size or 299
   for x, y in o.part:batches{o.batch, seed = o.seed, epochs = 1000, size = size, augment = o.augment} do
     local n = #found.rates + 1
     local rate = o.low * (o.high / o.low) ^ ((n - 1) / (o.steps - 1))
     opt:set{lr = rate}
     local loss = step(x, y):item()
-    smooth = o.smooth * smooth + (1 - o.smooth) * loss
-    local shown = smooth / (1 - o.smooth ^ n)
+    local shown = smoothed(loss)
     if loss ~= loss or shown > o.stop * best then break end
     found.rates[n], found.losses[n], found.smoothed[n] = rate, loss, shown
     best = math.min(best, shown)
@@ -93,7 +93,8 @@ end
 function optim.find_rate(given)
   local o = spec(given)
   check(o)
-  local found = setmetatable({rates = {}, losses = {}, smoothed = {}, optimizer = o.optimizer}, Finding)
+  local found = setmetatable({rates = {}, losses = {}, smoothed = {}, optimizer = o.optimizer,
+    weight = o.smooth}, Finding)
   local before = core.seed()
   core.seed(o.seed)
   local ok, why = pcall(sweep, o, found)
@@ -116,7 +117,7 @@ end
 function Finding:__series()
   local x = {}
   for i, rate in ipairs(self.rates) do x[i] = math.log(rate, 10) end
-  return {name = 'smoothed loss over log10(lr)', x = x, y = self.smoothed}
+  return {name = smooth.label('loss over log10(lr)', self.weight), x = x, y = self.smoothed}
 end
 
 return optim

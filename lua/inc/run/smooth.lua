@@ -21,6 +21,20 @@ local function is_constant(y)
   return true
 end
 
+--- The same formula, value by value, for whoever has no list yet.
+-- @param weight share of the past
+-- @return f(v): the smoothed value after the finite number v
+-- > f = require('inc.run.smooth').running(0.5)
+-- > f(4)  --> 4
+-- > f(0)  --> 1.3333333
+function smooth.running(weight)
+  local last, seen = 0, 0
+  return function(v)
+    last, seen = last * weight + (1 - weight) * v, seen + 1
+    return weight == 1 and last or last / (1 - weight ^ seen)
+  end
+end
+
 --- TensorBoard's smoothing: s = w s + (1 - w) y from s = 0, shown as s / (1 - w^n) after n finite values.
 -- Values that are not finite are shown as they are and counted nowhere, a constant curve stays as it is, and
 -- with w = 1 nothing is divided.
@@ -29,14 +43,8 @@ end
 -- @return a list of the same length
 -- > inc.plot.smooth({4, 0}, 0.5)  --> {4, 1.3333333}
 function smooth.debiased(y, weight)
-  local out, last, seen, constant = {}, 0, 0, is_constant(y)
-  for i, v in ipairs(y) do
-    if constant or not is_finite(v) then out[i] = v
-    else
-      last, seen = last * weight + (1 - weight) * v, seen + 1
-      out[i] = weight == 1 and last or last / (1 - weight ^ seen)
-    end
-  end
+  local out, f, constant = {}, smooth.running(weight), is_constant(y)
+  for i, v in ipairs(y) do out[i] = (constant or not is_finite(v)) and v or f(v) end
   return out
 end
 
