@@ -413,6 +413,33 @@ TEST(pause_rests_and_continue_goes_on) {
   toy_drop(&t);
 }
 
+TEST(a_run_rests_where_it_is_told) {
+  toy t = toy_new();
+  inc_run_status s;
+  inc_run *r;
+  t.slow = 2000;
+  CHECK_EQ(start(&t, folder("until"), 40, (extra){.no_val = 1}, &r), INC_OK);
+  inc_run_until(r, 5);
+  for (int step = 5; step <= 33; step += 7) {
+    inc_run_until(r, step);
+    CHECK(inc_run_reached(r, 10));
+    inc_run_status_get(r, &s);
+    CHECK_EQ(s.step, step);
+    CHECK(!inc_run_over(r));
+  }
+  usleep(5000);
+  inc_run_status_get(r, &s);
+  CHECK_EQ(s.step, 33);
+  CHECK_EQ(s.state, INC_RUN_PAUSED);
+  inc_run_until(r, 40); /* the last step ends it, rest or not */
+  while (!inc_run_wait(r, 10)) continue;
+  inc_run_status_get(r, &s);
+  CHECK_EQ(s.state, INC_RUN_FINISHED);
+  CHECK(inc_run_reached(r, 0));
+  inc_run_unref(r);
+  toy_drop(&t);
+}
+
 TEST(a_locked_folder_is_refused) {
   const char *dir = folder("lock");
   int a, b;
@@ -469,6 +496,12 @@ TEST(every_allocation_may_fail_at_the_start) {
     toy_drop(&t);
     CHECK_EQ(inc_mem_live(), before);
   }
+}
+
+TEST(no_number_is_never_right) {
+  const float none[] = {NAN, NAN, NAN}, some[] = {NAN, 2, 1};
+  for (int label = 1; label <= 3; label++) CHECK_EQ(inc_score_row(none, 3, label).rank, 2);
+  CHECK_EQ(inc_score_row(some, 3, 2).rank, 1);
 }
 
 TEST(scores_of_a_row) {
