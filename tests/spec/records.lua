@@ -248,6 +248,19 @@ test('diff: what is missing is said, a machine is told apart', function()
   check.contains(tostring(diff(dir .. '/a', dir .. '/b')), 'never by more than 5% (smoothed 0.6)')
 end)
 
+test('diff tells what was changed on the way', function()
+  local pictures, dir = make_pictures(3, 14, 48), tmp()
+  tiny.run(tiny.net(), pictures, dir .. '/a')
+  local run = train(tiny.options(tiny.net(), pictures, dir .. '/b', {steps = 100000, schedule = 'constant'}))
+  run:set{lr = 0.0125}
+  while run:status().step < 5 do inc.core.run_wait(run.handle, 0.001) end
+  run:stop():wait{quiet = true}
+  local d = diff(dir .. '/a', dir .. '/b')
+  check.equal({#d.a.notes, #d.b.notes}, {0, 1})
+  check.contains(d.b.notes[1].text, '0.0125')
+  check.contains(tostring(d), ('  changed in b at step %d: '):format(d.b.notes[1].step))
+end)
+
 test('diff draws both curves', function()
   local dir = tmp()
   fake_run(dir .. '/a', {steps = 5})

@@ -7,6 +7,7 @@
 
 local core = require 'inc.core'
 local args = require 'inc.args'
+local json = require 'inc.json'
 local folder = require 'inc.train.folder'
 local log = require 'inc.run.log'
 local smooth = require 'inc.run.smooth'
@@ -14,6 +15,16 @@ local smooth = require 'inc.run.smooth'
 local diff = {}
 
 -- -- two sides ----------------------------------------------------------------------------------------------
+
+-- What was changed while the run went on, as its log notes it: {{step =, text =}, ...}.
+local function notes_of(path)
+  local list = {}
+  for text in core.read_file(path):gmatch '[^\n]*"note":"[^\n]*\n' do
+    local ok, row = pcall(json.decode, text)
+    if ok and row.note then list[#list + 1] = {step = row.step, text = row.note} end
+  end
+  return list
+end
 
 local function path_of(what)
   local Run = package.loaded['inc.run']
@@ -27,10 +38,11 @@ local function side_of(what, place)
     args.fail('diff: expected two runs or their folders, got %s at place %d', args.show(what), place)
   end
   local full = folder.check_run(path, 'diff')
-  local has_log = core.path_kind(full .. '/log.jsonl')
+  local file = full .. '/log.jsonl'
+  local has_log = core.path_kind(file)
   local list = require('inc.run.table').runs(full)
   return {path = full, config = folder.read_config(full), row = list[1],
-    log = has_log and log.read(full .. '/log.jsonl') or {names = {}, step = {}}}
+    log = has_log and log.read(file) or {names = {}, step = {}}, notes = has_log and notes_of(file) or {}}
 end
 
 -- Names that are enough to tell two paths apart: what stands behind the folders that they share.
@@ -244,6 +256,15 @@ local function put_settings(self, lines)
   for _, s in ipairs(self.settings) do row(lines, s.name, value(s.a), value(s.b)) end
 end
 
+-- What neither configuration says: a rate set by hand, another optimizer.
+local function put_notes(self, lines)
+  for _, side in ipairs{self.a, self.b} do
+    for _, note in ipairs(side.notes) do
+      lines[#lines + 1] = ('  changed in %s at step %d: %s'):format(side.name, note.step, note.text)
+    end
+  end
+end
+
 local function put_data(self, lines)
   local d = self.data
   local function counts(of)
@@ -303,7 +324,8 @@ function Result:__tostring()
   local lines = {}
   row(lines, '', clip(self.a.name), clip(self.b.name))
   for _, name in ipairs{'state', 'step'} do row(lines, name, value(self.a[name]), value(self.b[name])) end
-  for _, put in ipairs{put_settings, put_data, put_machine, put_losses, put_curves} do put(self, lines) end
+  local parts = {put_settings, put_notes, put_data, put_machine, put_losses, put_curves}
+  for _, put in ipairs(parts) do put(self, lines) end
   return table.concat(lines, '\n')
 end
 
@@ -330,13 +352,14 @@ end
 
 --- What differs as plain tables, for JSON.
 function methods:to_table()
-  local json = require 'inc.json'
   local curves = json.list{}
   for i, c in ipairs(self.curves) do
     local function brief(of) return of and {final = of.final, best = of.best, best_step = of.best_step} end
     curves[i] = {name = c.name, a = brief(c.a), b = brief(c.b)}
   end
-  local function brief(side) return {path = side.path, state = side.state, step = side.step} end
+  local function brief(side)
+    return {path = side.path, state = side.state, step = side.step, notes = json.list(side.notes)}
+  end
   return {a = brief(self.a), b = brief(self.b), settings = json.list(self.settings), data = self.data,
     machine = {differing = json.list(self.machine.differing), kernels = self.machine.kernels},
     losses = self.losses, curves = curves}
@@ -349,7 +372,7 @@ function Result.__index(_, key) return methods[key] end
 diff.spec = args.spec('diff', 'a:any?, b:any?; smooth:number=0.6, columns:strings?')
 
 local function brief(side, name)
-  return {name = name, path = side.path, state = side.row.state, log = side.log,
+  return {name = name, path = side.path, state = side.row.state, log = side.log, notes = side.notes,
     step = side.row.steps and ('%d/%d'):format(side.row.step, side.row.steps) or side.row.step,
     img_s = median(side.log.img_s), seconds = side.row.seconds}
 end
@@ -377,8 +400,8 @@ end
 -- losses part, and final and best values of their curves.
 -- @param a, b runs or their folders
 -- @param options smooth: TensorBoard's weight for columns of single steps, 0.6; columns: which of the log
--- @return settings (list of {name =, a =, b =}), data, machine, losses (step, clear_step), curves; it prints
---   as text, and plot{'loss'} draws both
+-- @return settings (list of {name =, a =, b =}), a.notes and b.notes (what was changed on the way: step,
+--   text), data, machine, losses (step, clear_step), curves; it prints as text, and plot{'loss'} draws both
 -- > diff('runs/a', 'runs/b')
 -- > diff('runs/a', 'runs/b', {columns = {'val.top1'}})
 function diff.diff(a, b, options)
