@@ -10,14 +10,19 @@ inspect.spec = args.spec('inspect', 'file:string; hash:bool=false, raw:bool=fals
 
 local Result = {__name = 'inc.inspection'}
 
-local order = {'kind', 'file', 'step', 'steps', 'model', 'parameters', 'tensors', 'bytes', 'classes',
-  'top1', 'hash'}
+local FILES = 4 -- names to print of the pictures that features are of
+
+local order = {'kind', 'file', 'state', 'step', 'steps', 'optimizer', 'lr', 'data', 'model', 'parameters',
+  'tensors', 'bytes', 'classes', 'files', 'top1', 'best_step', 'hash'}
 
 function Result:__tostring()
   local lines = {}
   for _, name in ipairs(order) do
     local v = self[name]
-    if type(v) == 'table' then v = ('%d: %s'):format(#v, table.concat(v, ', ')) end
+    if type(v) == 'table' then
+      local shown = name == 'files' and math.min(#v, FILES) or #v
+      v = ('%d: %s%s'):format(#v, table.concat(v, ', ', 1, shown), shown < #v and ', ...' or '')
+    end
     if v ~= nil then lines[#lines + 1] = ('%-11s %s'):format(name, tostring(v)) end
   end
   for _, t in ipairs(self.list or {}) do
@@ -56,18 +61,18 @@ local function hash(path, raw)
   return core.sha256(list)
 end
 
-local function classes_of(metadata)
-  if not metadata.classes then return nil end
+local function lines_of(text)
+  if not text then return nil end
   local list = {}
-  for class in (metadata.classes .. '\n'):gmatch '(.-)\n' do list[#list + 1] = class end
+  for line in (text .. '\n'):gmatch '(.-)\n' do list[#list + 1] = line end
   return list
 end
 
 local function weights_file(path, o)
   local list, metadata = core.load_head(path)
   local r = {kind = metadata.kind or 'weights', file = path, tensors = #list, parameters = 0, bytes = 0,
-    list = {},
-    step = math.tointeger(tonumber(metadata.step)), model = metadata.model, classes = classes_of(metadata),
+    list = {}, step = math.tointeger(tonumber(metadata.step)), model = metadata.model,
+    classes = lines_of(metadata.classes), files = lines_of(metadata.files),
     top1 = tonumber(metadata['val.top1'])}
   for _, t in ipairs(list) do
     r.bytes = r.bytes + t.bytes
@@ -93,19 +98,14 @@ local function pictures(path, classes)
   return list
 end
 
-local function last_step(path)
-  if not core.path_kind(path .. '/log.jsonl') then return 0 end
-  local log = require('inc.run.log').read(path .. '/log.jsonl')
-  return math.tointeger(log.step[#log.step]) or 0
-end
-
 local function run_folder(path, o)
   local full = folder.check_run(path, 'inspect')
   local config = folder.read_config(full)
   local best = full .. '/best.safetensors'
-  local r = {kind = 'run', file = path, steps = config.total, step = last_step(full),
-    classes = config.classes,
-    model = config.net.model}
+  local row = require('inc.run.table').runs(full)[1]
+  local r = {kind = 'run', file = path, steps = config.total, step = row.step, state = row.state,
+    optimizer = row.optimizer, lr = row.lr, data = row.data, best_step = row.best_step,
+    classes = config.classes, model = config.net.model}
   if core.path_kind(best) then
     local w = weights_file(best, {})
     r.parameters, r.tensors, r.bytes, r.top1 = w.parameters, w.tensors, w.bytes, w.top1
@@ -120,7 +120,8 @@ end
 -- @param hash true adds a SHA-256 of the weights' values, the same for equal weights
 -- @param raw the weights themselves instead of their averages (ema)
 -- @param pictures true lists the pictures of a run with their part: train, val or bad
--- @return kind ('run', 'checkpoint', 'weights'), step, parameters, classes, hash, ...; it prints as a list
+-- @return kind ('run', 'checkpoint', 'weights', 'features'), step, parameters, classes, hash, ...; of a run
+--   also state, steps, optimizer, lr, data, top1, best_step; of features the files they are of. It prints
 -- > inspect 'models/pretrained/inception_v3.safetensors'
 function inspect.inspect(given)
   local o = inspect.spec(type(given) == 'string' and {given} or given)
