@@ -89,7 +89,8 @@ local function make_arms(shared)
 end
 
 -- What does not fit is told before the folder exists.
-local function rehearse(shared)
+local function rehearse(s, folder)
+  local shared = Arm.shared(s, folder)
   for i, entry in ipairs(shared.s.entries) do
     local probe = Arm.new(shared, {entry = entry, place = i, seed = shared.s.seeds[1], stage = 'runs',
       rate = entry.grid and entry.grid[1], total = entry.total})
@@ -169,12 +170,11 @@ local function compare(given)
   local s = spec.read(given)
   local folder, fresh = claim_folder(s)
   s.out = folder
-  local shared = Arm.shared(s, folder)
-  rehearse(shared)
+  rehearse(s, folder)
   core.make_folder(folder)
   local _ <close> = core.run_lock(folder)
   if fresh then json.write(folder .. '/compare.json', s.identity) end
-  local ok, arms, tuning, tuning_seconds = pcall(make_runs, s, shared)
+  local ok, arms, tuning, tuning_seconds = pcall(make_runs, s, Arm.shared(s, folder))
   if not ok then explain(s, arms) end
   local facts, times = results.of(s, arms)
   facts.tuning, times.tuning = tuning, tuning_seconds

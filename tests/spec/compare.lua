@@ -57,6 +57,8 @@ test('a run of a comparison is a run of train, to the bit', function()
         schedule = optim.cosine{warmup = 2},
       optimizer = i == 1 and optim.sgd{lr = 0.05, momentum = 0.9} or optim.adam{lr = 0.01}}:wait{quiet = true}
     local mine = ('%s/c/runs/%s-seed9'):format(dir, name)
+    check.equal(#inc.core.run_checkpoints(mine), 1) -- the last one, and its weights
+    check.equal(select(2, inc.core.load_head(mine .. '/best.safetensors')).step, '20')
     check.equal(tiny.facts(mine), tiny.facts(dir .. '/' .. name))
     check.equal(tiny.state(mine), (tiny.state(dir .. '/' .. name)))
   end
@@ -75,17 +77,40 @@ test('entries start alike: equal seeds, equal first losses; other seeds, others'
 end)
 
 test('batches are made once for all entries that see the same ones', function()
-  local images = data.folder{make_pictures(3, 14, 48), val = 0.3, seed = 1}.images
-  local feed = inc.core.run_feed(images, {part = 'train', train = true, batch = 8, seed = 4, workers = 1,
-    transform = {augment = 'light', size = 48}}, 16)
-  check.equal(inc.core.run_feed_made(feed), 0)
+  local core, feeds, made = require 'inc.core', {}, 0
+  local run_feed = core.run_feed
+  local restore <close> = setmetatable({}, {__close = function() core.run_feed = run_feed end})
+  core.run_feed = function(...)
+    feeds[#feeds + 1] = run_feed(...)
+    return feeds[#feeds]
+  end
   local c = compare{tiny.net(), make_pictures(3, 14, 48), out = tmp() .. '/c', steps = 12, seeds = {1},
     batch = 8,
     precision = 'f32', live = false, {'a', optim.sgd{lr = 0.1}}, {'b', optim.sgd{lr = 0.2}},
-    {'other batch', optim.sgd{lr = 0.2}, batch = 4}}
-  check.equal(#c.facts.entries, 3)
+    {'c', optim.adam{}}, {'other batch', optim.sgd{lr = 0.2}, batch = 4}}
+  for _, feed in ipairs(feeds) do made = made + core.run_feed_made(feed) end
+  check.equal(#feeds, 2, restore and nil)
+  check.equal(made, 24) -- of 48 that four loaders would make
   check.contains(tostring(c), 'Entries differ in more than one thing (batch, optimizer)')
   check.contains(tostring(c), 'Batches differ and steps do not')
+end)
+
+test('plans of one block take turns: hoisted work of one is not the other\'s', function()
+  local build, images = require 'inc.train.build', data.folder{make_pictures(3, 14, 48), val = 0.3}.images
+  local function scores(plan)
+    return inc.core.score(images, {{plan, {part = 'val', batch = 8, workers = 1,
+      transform = {augment = 'eval', size = 48}}}}).loss
+  end
+  local a, b, block = tiny.net(3, 1), tiny.net(3, 2), inc.core.plan_arena()
+  local alone = {scores(build.eval_plan(a, 8, 'f32')), scores(build.eval_plan(b, 8, 'f32'))}
+  local one, two = build.eval_plan(a, 8, 'f32'), build.eval_plan(b, 8, 'f32')
+  one:share(block)
+  two:share(block)
+  for _ = 1, 2 do
+    check.equal(scores(one), alone[1])
+    check.equal(scores(two), alone[2])
+  end
+  check.raises(function() one:share(block) end, '~this plan has run already: memory is shared before that')
 end)
 
 test('rates from a grid: extended at the edge, within the budget', function()
@@ -361,5 +386,5 @@ test('the verb says what is wrong with its file', function()
   check.contains(sh(('%s compare %s/none.lua'):format(incsh, dir)).err, 'there is no such file')
   check.contains(sh(('%s compare'):format(incsh)).err,
     'compare: expected one file that returns a table, got 0')
-  check.contains(sh(('%s compare %s/five.lua --see 3'):format(incsh, dir)).err, 'did you mean --seeds')
+  check.contains(sh(('%s compare %s/five.lua --seedz 3'):format(incsh, dir)).err, 'did you mean --seeds')
 end)

@@ -32,6 +32,7 @@ function arm.new(shared, o)
   self.shared, self.folder = shared, ('%s/%s/%s%s-seed%d'):format(shared.out, o.stage, name, rate, o.seed)
   self.unsaved = 0
   self:look()
+  if not self:is_over() then shared.left[o.seed] = (shared.left[o.seed] or 0) + 1 end
   return self
 end
 
@@ -39,7 +40,7 @@ end
 function arm.shared(s, out)
   return {s = s, out = out, step_arena = core.plan_arena(), eval_arena = core.plan_arena(), arena = 0,
     feeds = {},
-    users = {}, open = 0, keep = 1}
+    left = {}, open = 0}
 end
 
 -- -- on disk ------------------------------------------------------------------------------------------------
@@ -82,18 +83,16 @@ end
 local function feed_of(self, loader)
   local shared, t = self.shared, loader.transform
   local key = ('%d %d %d %s %s'):format(loader.seed, loader.batch, t.size, t.augment, loader.bad_stop)
-  self.feed_key = key
-  shared.feeds[key] = shared.feeds[key] or core.run_feed(shared.s.images, loader, self:window())
-  shared.users[key] = (shared.users[key] or 0) + 1
-  return shared.feeds[key]
+  shared.feeds[key] = shared.feeds[key] or
+    {seed = loader.seed, feed = core.run_feed(shared.s.images, loader, self:window())}
+  return shared.feeds[key].feed
 end
 
-local function leave_feed(self)
-  local shared, key = self.shared, self.feed_key
-  if not key then return end
-  shared.users[key] = shared.users[key] - 1
-  if shared.users[key] == 0 then shared.feeds[key] = nil end
-  self.feed_key = nil
+-- Loaders go when nobody with their seed has steps to make.
+local function drop_feeds(shared, seed)
+  for key, feed in pairs(shared.feeds) do
+    if feed.seed == seed then shared.feeds[key] = nil end
+  end
 end
 
 -- Plans use one block by turns; only a larger one than all before it wants room.
@@ -173,7 +172,6 @@ end
 local function let_go(self)
   Run.forget(self.run)
   self.run, self.job = nil, nil
-  leave_feed(self)
   self.shared.open = self.shared.open - 1
   collectgarbage()
 end
@@ -188,6 +186,8 @@ local function end_of(self, status)
     return
   end
   self:note_end(state == 'failed' and 'diverged' or 'finished', step, why)
+  self.shared.left[self.seed] = self.shared.left[self.seed] - 1
+  if self.shared.left[self.seed] == 0 then drop_feeds(self.shared, self.seed) end
   if self.stage == 'tuning' then folder.drop_checkpoints(self.folder) end
 end
 

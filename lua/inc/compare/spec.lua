@@ -14,7 +14,7 @@ local settings = require 'inc.train.settings'
 local spec = {}
 
 -- What belongs to the comparison as a whole, and what it does not take from train.
-local own = 'net:any?, data:any?; steps:int?, epochs:number?, seeds:any=3, out:string?, base:string?, ' ..
+local own = 'net:any?, data:any?, steps:int?, epochs:number?, seeds:any=3, out:string?, base:string?, ' ..
   'metric:enum(val.top1|val.top5|val.loss|loss)?, alpha:number=0.05, targets:numbers?, trials:int?, ' ..
   'tune_steps:int?, tune_seed:int?, val:number=0.2, val_every:int?, save_seconds:number=60, ' ..
   'save_every:int?, workers:int=0, live:bool=true'
