@@ -19,6 +19,7 @@ enum {
   INC_K_INPLACE = 2, /* out[0] may be the memory of in[0] */
   INC_K_WIDE = 4,    /* uses every core; the compute thread runs it */
   INC_K_ROUNDS = 16, /* rounds more than a plain sum of products would (Winograd) */
+  INC_K_SPARES = 32, /* outputs but the first may be NULL where nobody reads them */
   INC_K_PACKS = 8,   /* re-orders in[1] (weights) first; prepare with INC_PREP_KEEP lets it keep the result */
 };
 

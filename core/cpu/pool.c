@@ -48,6 +48,7 @@ static bool index_fits(inc_kernel *k, const inc_spec *index) {
 static bool make_max(const inc_node *n, inc_kernel *k) {
   if (!start(k, &n->in[0], &n->out[0])) return false;
   windows(&k->u.pool.pool, &n->attr[0], &n->attr[1], &n->attr[2]);
+  k->flags |= INC_K_SPARES;
   return small_windows(&k->u.pool.pool) && (n->n_out < 2 || index_fits(k, &n->out[1]));
 }
 
@@ -62,7 +63,7 @@ static int run_max(inc_kernel *k, void *const *in, void *const *out, void *ws, u
   k_pool p;
   cpu_rows_in(&k->u.pool.x, in[0], ws);
   bind_sides(k, &p, in[0], out[0], ws);
-  p.index = k->node.n_out > 1 ? cpu_rows_at(&k->u.pool.index, out[1], ws) : NULL;
+  p.index = k->node.n_out > 1 && out[1] ? cpu_rows_at(&k->u.pool.index, out[1], ws) : NULL;
   k->k->max_pool(&p);
   cpu_rows_out(&k->u.pool.y, out[0], ws);
   if (p.index) cpu_rows_out(&k->u.pool.index, out[1], ws);

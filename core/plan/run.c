@@ -78,7 +78,10 @@ static int wire(inc_plan *p) {
       s->in[k] = inc_plan_address(p, op->in[k]);
       INC_TRY(patch(p, &s->in[k], op->in[k]));
     }
-    for (int k = 0; k < op->node.n_out; k++) s->out[k] = inc_plan_address(p, op->out[k]);
+    for (int k = 0; k < op->node.n_out; k++) {
+      bool unread = k > 0 && s->choice.flags & INC_K_SPARES && inc_graph_count_uses(p->g, op->out[k]) == 0;
+      s->out[k] = unread ? NULL : inc_plan_address(p, op->out[k]);
+    }
   }
   return INC_OK;
 }

@@ -314,6 +314,56 @@ TEST(max_pool_takes_nan_and_the_first_of_equals) {
   }
 }
 
+TEST(max_pool_without_an_index_gives_the_same) {
+  enum { H = 7, C = 75, OUT = 4 };
+  static const uint16_t odd[] = {0x7f80, 0xff80, 0x7fc0, 0xffc0, 0x8000, 0x0000, 0xff81, 0x7fff};
+  EACH_SET(k)
+  for (int dt = INC_F32; dt <= INC_BF16; dt++) {
+    static float x[H * H * C], y[OUT * OUT * C], z[OUT * OUT * C];
+    static uint8_t index[OUT * OUT * C];
+    uint16_t *xh = (uint16_t *)x, *yh = (uint16_t *)y, *zh = (uint16_t *)z;
+    for (int i = 0; i < H * H * C; i++) {
+      bool strange = i % 41 == 0;
+      uint32_t bits = (uint32_t)odd[i / 41 % 8] << 16;
+      float v = noise(i) - 0.4f;
+      if (dt == INC_F32 && strange) memcpy(&v, &bits, 4);
+      if (dt == INC_F32)
+        x[i] = v;
+      else
+        memcpy(&bits, &v, 4), xh[i] = strange ? odd[i / 41 % 8] : (uint16_t)(bits >> 16);
+    }
+    k_pool p = {.n = 1,
+                .h = H,
+                .w = H,
+                .c = C,
+                .oh = OUT,
+                .ow = OUT,
+                .kh = 3,
+                .kw = 3,
+                .sh = 2,
+                .sw = 2,
+                .ph = 1,
+                .pw = 1,
+                .x = {x, C, dt},
+                .y = {y, C, dt},
+                .index = index,
+                .index_size = 1};
+    k->max_pool(&p);
+    p.y.p = z, p.index = NULL;
+    k->max_pool(&p);
+    int nans = 0;
+    for (int i = 0; i < OUT * OUT * C; i++) {
+      uint32_t a = (uint32_t)yh[dt == INC_F32 ? 2 * i + 1 : i] << 16,
+               b = (uint32_t)zh[dt == INC_F32 ? 2 * i + 1 : i] << 16;
+      float u = y[i], v = z[i];
+      if (dt == INC_BF16) memcpy(&u, &a, 4), memcpy(&v, &b, 4);
+      nans += isnan(u);
+      CHECK(isnan(u) ? isnan(v) : u == v);
+    }
+    CHECK(nans > 10 && nans < OUT * OUT * C / 2);
+  }
+}
+
 TEST(cross_entropy_of_large_logits) {
   EACH_SET(k) {
     float x[37], loss;
