@@ -13,20 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { KEEP_ENTRIES = 10000, READ_BYTES = 1 << 20 };
 
 static char path[PATH_MAX]; /* "" when there is no place to keep it */
-
-static void make_folders(void) {
-  for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
-    *p = '\0';
-    mkdir(path, 0700);
-    *p = '/';
-  }
-}
 
 static void choose_path(void) {
   const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
@@ -116,6 +107,6 @@ void inc_history_add(const char *entry) {
   if (!*entry || is_last(entry)) return;
   add_history(entry);
   if (!path[0]) return;
-  make_folders();
+  inc_shell_make_folders(path);
   append(entry);
 }

@@ -34,7 +34,7 @@ static const char usage[] =
     "incsh VERB ARG...          train resume evaluate predict compare pack convert inspect\n"
     "                           runs diff bench doctor help (`incsh VERB --help` tells more)\n"
     "\n"
-    "--no-rc                    leave out the start-up file (~/.config/incsh/init.lua)\n"
+    "--no-rc                    leave out the start-up files (~/.config/incsh/init.lua, .incshrc)\n"
     "--version, --help          what they say\n"
     "\n"
     "INC_HOME=FOLDER            take lua/, models/ and scripts/ from there\n"
@@ -182,7 +182,7 @@ static int run_file(lua_State *L, const options *o, const char *path, const char
   set_arg(L, o, path);
   if (luaL_loadfile(L, path) != LUA_OK) return load_failed(L, who);
   int status = run_chunk(L, push_args(L, o), who);
-  return status || o->interactive ? status : wait_runs(L, who);
+  return status ? status : wait_runs(L, who);
 }
 
 static int run_code(lua_State *L, const options *o) {
@@ -210,37 +210,24 @@ static int run_verb(lua_State *L, const options *o) {
   return run_file(L, o, path, who);
 }
 
-/* A start-up file that fails must not keep anyone from the prompt. */
-static void run_rc(lua_State *L) {
-  char path[4096];
-  const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-  if (xdg && *xdg == '/')
-    snprintf(path, sizeof path, "%s/incsh/init.lua", xdg);
-  else if (home)
-    snprintf(path, sizeof path, "%s/.config/incsh/init.lua", home);
-  else
-    return;
-  if (access(path, R_OK) != 0) return;
-  if (luaL_loadfile(L, path) != LUA_OK)
-    load_failed(L, "incsh");
-  else
-    run_chunk(L, 0, "incsh");
-}
-
+/* The prompt; a file given with -i runs first, in the session, so that its top-level locals last. */
 static int interact(lua_State *L, const options *o) {
-  if (!o->no_rc) run_rc(L);
-  return inc_shell_repl(L);
+  int nargs = 0;
+  set_arg(L, o, o->file);
+  if (o->file) {
+    lua_pushstring(L, o->file);
+    nargs = 1 + push_args(L, o);
+  }
+  return inc_shell_repl(L, nargs, !o->no_rc);
 }
 
 static int dispatch(lua_State *L, options *o) {
   if (o->verb) return run_verb(L, o);
-  int status = 0;
-  if (o->code) status = run_code(L, o);
-  if (o->file) status = run_file(L, o, o->file, "incsh");
+  if (o->code && o->interactive) run_code(L, o);
   if (o->interactive) return interact(L, o);
-  if (o->code || o->file) return status;
+  if (o->code) return run_code(L, o);
+  if (o->file) return run_file(L, o, o->file, "incsh");
   if (!isatty(STDIN_FILENO) || o->first < o->argc) return run_stdin(L, o);
-  set_arg(L, o, NULL);
   return interact(L, o);
 }
 

@@ -69,6 +69,7 @@ static void watch_signals(void) {
 ** "free the line" leaves history entries with lists that are freed. */
 static void abandon(void) {
   inc_interrupt_clear();
+  inc_hint_wipe();
   gave_up = 0;
   rl_callback_sigcleanup();
   inc_shell_abandon = 1;
@@ -100,6 +101,7 @@ static int next_key(FILE *in) {
     struct pollfd fd = {fileno(in), POLLIN, 0};
     if (poll(&fd, 1, 100) > 0) {
       ssize_t n = read(fd.fd, &c, 1);
+      inc_hint_wipe();
       if (n == 1) return c;
       if (n == 0 || errno != EINTR) return EOF;
     } else if (inc_interrupt_pending()) {
@@ -194,7 +196,7 @@ static int may_leave(lua_State *L) {
   return yes;
 }
 
-static int start(lua_State *L, int smart) {
+static int start(lua_State *L, int smart, int with_rc) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "inc.shell.prompt");
   if (inc_shell_call(L, 1, 1) != LUA_OK) {
@@ -208,17 +210,21 @@ static int start(lua_State *L, int smart) {
   rl_getc_function = next_key;
   inc_shell_bind_keys(L, smart);
   inc_shell_bind_completion(L);
+  inc_shell_bind_hint(L, smart);
   inc_history_load();
   watch_signals();
   lua_pushboolean(L, smart);
-  inc_prompt_call(L, "start", 1, 0);
+  lua_pushboolean(L, with_rc);
+  inc_prompt_call(L, "start", 2, 0);
   return 1;
 }
 
-int inc_shell_repl(lua_State *L) {
+int inc_shell_repl(lua_State *L, int nargs, int with_rc) {
   const char *term = getenv("TERM");
   int smart = term && *term && strcmp(term, "dumb") != 0 && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
-  if (!start(L, smart)) return 1;
+  if (!start(L, smart, with_rc)) return 1;
+  if (nargs > 0) inc_prompt_call(L, "run_file", nargs, 0);
+  inc_interrupt_clear();
   for (;;) {
     char *entry = read_entry(L, smart);
     if (!entry) { /* Ctrl-D */

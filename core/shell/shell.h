@@ -41,8 +41,16 @@ int inc_host_launch(lua_State *L);
 int inc_host_finished(lua_State *L);
 int inc_host_pixels(lua_State *L);
 
+/* -- paths.c -------------------------------------------------------------------------------------------- */
+void inc_shell_make_folders(const char *path); /* those that a file of this path lies in */
+int inc_host_make_folders(lua_State *L);
+int inc_host_real_path(lua_State *L);
+int inc_host_sha256(lua_State *L);
+
 /* -- repl.c --------------------------------------------------------------------------------------------- */
-int inc_shell_repl(lua_State *L); /* reads until Ctrl-D; returns the exit status */
+/* Read until Ctrl-D; returns the exit status.  The nargs strings on top of the stack are a file to run first and
+** its arguments; with_rc runs the start-up files. */
+int inc_shell_repl(lua_State *L, int nargs, int with_rc);
 /* Call `name` of lua/inc/shell/prompt.lua with the nargs values on top of the stack.  Never raises: returns 0
 ** and leaves nothing when it failed. */
 int inc_prompt_call(lua_State *L, const char *name, int nargs, int nresults);
@@ -51,6 +59,10 @@ extern int inc_shell_abandon; /* Ctrl-C: the next Enter ends the line, which is 
 
 /* -- keys.c: what Enter, Tab, the arrows and pasting do ------------------------------------------------- */
 void inc_shell_bind_keys(lua_State *L, int smart);
+
+/* -- hint.c --------------------------------------------------------------------------------------------- */
+void inc_shell_bind_hint(lua_State *L, int smart);
+void inc_hint_wipe(void); /* take the grey words off the screen */
 
 /* -- complete.c ----------------------------------------------------------------------------------------- */
 void inc_shell_bind_completion(lua_State *L);

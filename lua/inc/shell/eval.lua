@@ -10,20 +10,28 @@
 local host = require 'inc.host'
 local lexer = require 'inc.shell.lexer'
 local errors = require 'inc.shell.errors'
+local lift = require 'inc.shell.lift'
+local replay = require 'inc.shell.replay'
 
 local eval = {}
 local session = {}
 session.__index = session
 
---- A new session. Fields: locals (name -> box), count (entries so far), notes (sentences to show once).
+eval.session = session -- inc/shell.lua adds what does not evaluate
+
+--- A new session. Fields: locals (name -> box), count (entries so far), notes (sentences to show once),
+-- record (what worked, inc/shell/replay.lua).
 function eval.new(name)
-  return setmetatable({name = name or 'prompt', locals = {}, count = 0, notes = {}}, session)
+  return setmetatable({name = name or 'prompt', locals = {}, count = 0, notes = {}, record = replay.new()},
+    session)
 end
 
 -- -- session variables ------------------------------------------------------------------------------------
 
 -- A closure whose only upvalue is the variable.
-local function new_box() return load('local value; return function() return value end', '=(inc)')() end
+local function new_box()
+  return load('local value; return function() return value end, function(v) value = v end', '=(inc)')()
+end
 
 --- Value of the session's local `name`, and whether there is one.
 function session:get_local(name)
@@ -32,63 +40,21 @@ function session:get_local(name)
   return nil, false
 end
 
--- Names that a `local` statement at token i declares: list of name tokens, attribute (or nil), index after.
-local function declared(tokens, i)
-  local names, close = {}, nil
-  local at = i + 1
-  repeat
-    names[#names + 1] = tokens[at]
-    at = at + 1
-    if tokens[at] and tokens[at][2] == '<' then
-      close = close or tokens[at + 1][2] == 'close'
-      names[#names].attribute = {tokens[at][3], tokens[at + 2][4]}
-      at = at + 3
-    end
-    local comma = tokens[at] and tokens[at][2] == ','
-    if comma then at = at + 1 end
-  until not comma
-  return names, close, at
+-- A declared name that is used in its own declaration, as in `local print = print`, means the global there.
+local function start_value(name, text)
+  local times = 0
+  for _, token in ipairs(lexer.tokens(text)) do
+    if token[1] == 'name' and token[2] == name then times = times + 1 end
+  end
+  return times > 1 and _G[name] or nil
 end
 
--- Blank out text[from..to], keeping its newlines.
-local function blank(text, from, to)
-  return text:sub(1, from - 1) .. text:sub(from, to):gsub('[^\n]', ' ') .. text:sub(to + 1)
-end
-
--- The entry without `local` at its top level, and the names so declared. `text` compiles, so its tokens make
--- sense. A declaration without a value becomes an assignment of nil; edits go from the back so that positions
--- hold.
-local function lift(text)
-  local tokens, depth, edits, names, closes = lexer.tokens(text), 0, {}, {}, nil
-  for i, token in ipairs(tokens) do
-    if depth == 0 and token[2] == 'local' and token[1] == 'keyword' then
-      if tokens[i + 1][2] == 'function' then
-        names[#names + 1] = tokens[i + 2][2]
-        edits[#edits + 1] = {token[3], token[4]}
-      else
-        local found, close, after = declared(tokens, i)
-        if close then closes = found[1][2]
-        else
-          edits[#edits + 1] = {token[3], token[4]}
-          for _, each in ipairs(found) do
-            names[#names + 1] = each[2]
-            if each.attribute then edits[#edits + 1] = each.attribute end
-          end
-          local assigned = tokens[after] and tokens[after][2] == '='
-          local last = found[#found]
-          local stop = last.attribute and last.attribute[2] or last[4]
-          if not assigned then edits[#edits + 1] = {stop + 1, insert = ' = nil '} end
-        end
-      end
-    end
-    depth = depth + lexer.nesting(token)
-  end
-  for i = #edits, 1, -1 do
-    local edit = edits[i]
-    if edit.insert then text = text:sub(1, edit[1] - 1) .. edit.insert .. text:sub(edit[1])
-    else text = blank(text, edit[1], edit[2]) end
-  end
-  return text, names, closes
+function session:declare(name, text)
+  if self.locals[name] then return false end
+  local box, set = new_box()
+  set(start_value(name, text))
+  self.locals[name] = box
+  return true
 end
 
 --- (for bind) Session variables that the text mentions, in order of appearance.
@@ -126,19 +92,20 @@ end
 
 local function compiles(text, chunk) return load(text .. '\n', chunk or '=entry', 't') end
 
+-- The expression that the entry is, or nil.
 local function as_expression(text)
   local body = text:match '^%s*=%s*(.*)$' or text
-  return body:find '%S' and compiles('return ' .. body) and 'return ' .. body
+  return body:find '%S' and compiles('return ' .. body) and body or nil
 end
 
--- Text that ends in an expression (after a newline or a semicolon) as a chunk that returns it. Head and tail
--- must make one chunk together, so that the meaning of what stands before is not changed.
+-- Text that ends in an expression (after a newline or a semicolon): what stands before it, and the
+-- expression. Both must make one chunk together, so that the meaning of what stands before is not changed.
 local function ending_in_expression(text)
   local at = #text
   for _ = 1, 200 do
     local head, tail = text:sub(1, at), text:sub(at + 1)
     if tail:find '%S' and compiles('return ' .. tail) and compiles(head .. 'return ' .. tail) then
-      return head .. 'return ' .. tail
+      return head, tail
     end
     at = at - 1
     while at > 0 and not text:find('^[\n;]', at) do at = at - 1 end
@@ -175,11 +142,14 @@ function eval.indentation(text)
   return ('  '):rep(math.max(eval.depth(text) or 0, 0))
 end
 
+--- (for the prompt) The functions of these names that are ours.
+eval.timers = {}
+
 --- The text after a leading `time ` or `timeit `, and which of them it was.
 function eval.without_timer(text)
   local word, rest = text:match '^%s*(time%l*)%s+(.+)$'
-  local known = word == 'time' or word == 'timeit'
-  if not known or rest:find '^[=,.:%[]' or rawget(_G, word) ~= nil then return text end
+  local known, value = word == 'time' or word == 'timeit', rawget(_G, word)
+  if not known or rest:find '^[=,.:%[]' or value ~= nil and value ~= eval.timers[word] then return text end
   return rest, word
 end
 
@@ -196,24 +166,38 @@ function session:note(key, sentence)
   self.notes[#self.notes + 1] = sentence
 end
 
---- (for eval) The function for an entry, or nil and a record. Second result: whether it is an expression.
-function session:compile(text, chunk)
-  local expression = as_expression(text)
-  if expression then return self:bind(expression, chunk), true end
-  if not compiles(text) then
-    local both = ending_in_expression(text)
-    if not both then return nil, errors.syntax(select(2, compiles(text, chunk)), chunk) end
-    text = both
-  end
-  local lifted, names, closes = lift(text)
+-- Make the variables that an entry declares; the list of those that are new.
+function session:declare_all(names, closes, text)
+  local fresh = {}
   for _, name in ipairs(names) do
-    self.locals[name] = self.locals[name] or new_box()
+    if self:declare(name, text) then fresh[#fresh + 1] = name end
     self:note('local', "'local' at the prompt lasts until the shell ends")
   end
   if closes then self:note('close', ("'%s <close>' closes at the end of its line"):format(closes)) end
+  return fresh
+end
+
+--- (for eval) The function for an entry, or nil and a record of the failure. Second result: the parts of the
+-- entry that inc/shell/replay.lua needs.
+function session:compile(text, chunk)
+  local expression = as_expression(text)
+  if expression then
+    local f, message = self:bind('return ' .. expression, chunk)
+    if not f then return nil, errors.syntax(message, chunk) end
+    return f, {text = text, head = '', tail = expression}
+  end
+  local form = {text = text, head = text}
+  if not compiles(text) then
+    form.head, form.tail = ending_in_expression(text)
+    if not form.head then return nil, errors.syntax(select(2, compiles(text, chunk)), chunk) end
+    text = form.head .. 'return ' .. form.tail
+  end
+  local lifted, names, closes = lift(text)
+  form.fresh, form.names, form.closes = self:declare_all(names, closes, text), names, closes
+  form.lifted = names[1] and (form.tail and lift(form.head) or lifted)
   local f, message = self:bind(lifted, chunk)
   if not f then return nil, errors.syntax(message, chunk) end
-  return f, false
+  return f, form
 end
 
 -- -- running ----------------------------------------------------------------------------------------------
@@ -232,19 +216,9 @@ function session.remember(_, value)
   _G._3, _G._2, _G._1, _G._ = rawget(_G, '_2'), older, old, detached(value)
 end
 
---- Evaluate an entry. Returns {ok, values (with n), mute, error (a record), chunk}.
--- `call`, optional, runs the function in the entry's place (for timing) and is given it.
-function session:eval(text, call)
-  self.count = self.count + 1
-  local chunk = ('=prompt[%d]'):format(self.count)
-  errors.sources[chunk] = text
-  local result = {ok = false, chunk = chunk, mute = is_muted(text), values = {n = 0}}
-  local f, note = self:compile(text, chunk)
-  if not f then
-    result.error = note
-    return result
-  end
-  local values = table.pack(host.xpcall(call or f, errors.capture, call and f))
+-- Run a compiled entry into `result`.
+local function run(self, result, f, ...)
+  local values = table.pack(host.xpcall(f, errors.capture, ...))
   host.clear_interrupt() -- it has done its work: back to whoever asked
   result.ok = values[1]
   if not result.ok then
@@ -253,6 +227,51 @@ function session:eval(text, call)
   end
   result.values = table.pack(table.unpack(values, 2, values.n))
   if result.values.n > 0 then self:remember(result.values[1]) end
+  return result
+end
+
+--- Evaluate an entry. Returns {ok, values (with n), mute, error (a record), chunk}.
+-- @param call optional: runs the function in the entry's place (for timing) and is given it
+-- @param unrecorded true leaves the entry out of the script that save_session writes
+function session:eval(text, call, unrecorded)
+  self.count = self.count + 1
+  local chunk = ('=prompt[%d]'):format(self.count)
+  errors.sources[chunk] = text
+  local result = {ok = false, chunk = chunk, mute = is_muted(text), values = {n = 0}}
+  local f, form = self:compile(text, chunk)
+  if not f then
+    result.error = form
+    return result
+  end
+  local before = self.record:begin()
+  if call then run(self, result, call, f) else run(self, result, f) end
+  if result.ok and not unrecorded then self.record:add(form, result, before) end
+  return result
+end
+
+--- Run a file as one entry, so that its top-level locals last; more arguments are its `...`.
+-- A file with more of them than a function can see is run as a script is: its locals end with it.
+function session:eval_file(path, ...)
+  local result = {ok = false, chunk = '@' .. path, mute = true, values = {n = 0}}
+  local file, why = io.open(path, 'rb')
+  if not file then
+    result.error = errors.capture(why)
+    return result
+  end
+  local text = file:read 'a':gsub('^#[^\n]*', '')
+  file:close()
+  local f, form = self:compile(text, '@' .. path)
+  if not f then
+    f = load(text, '@' .. path, 't')
+    if not f then
+      result.error = form
+      return result
+    end
+    form = {text = text, head = text}
+  end
+  local before = self.record:begin()
+  run(self, result, f, ...)
+  if result.ok then self.record:add(form, result, before) end
   return result
 end
 

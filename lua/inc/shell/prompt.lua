@@ -1,11 +1,13 @@
 -- prompt.lua -- the prompt's side of the terminal: what core/shell calls, and the only part that prints.
 --
--- Each function here is named in core/shell/*.c. Special lines (`!cmd`, `?name`, `time ...`) are recognised
--- here, everything else is Lua and goes to the session.
+-- Each function here that takes and gives plain values is named in core/shell/*.c. Special lines (`!cmd`,
+-- `?name`, `time ...`) are recognised here, everything else is Lua and goes to the session.
 local host = require 'inc.host'
 local shell = require 'inc.shell'
 local eval = require 'inc.shell.eval'
 local errors = require 'inc.shell.errors'
+local news = require 'inc.shell.news'
+local who = require 'inc.shell.who'
 
 local prompt = {}
 local print = print       -- ours, whatever the user makes of the name
@@ -13,36 +15,12 @@ local session = shell.new 'prompt'
 local colour = false
 
 local function paint(code, text) return colour and ('\27[%sm%s\27[0m'):format(code, text) or text end
-
---- Begin: `smart` tells that the terminal can do more than append text.
-function prompt.start(smart)
-  local no_color = os.getenv 'NO_COLOR'
-  colour = smart and not (no_color and no_color ~= '') and host.isatty(1)
-  _G.trace = prompt.trace
-  print "incsh: help() explains, Tab completes, Ctrl-D leaves"
-end
-
---- Indentation of the next line while `text` is not finished; nil when it is (or can never be).
-function prompt.continuation(text)
-  local state, indent = session:is_complete(text)
-  return state == 'incomplete' and (indent or '') or nil
-end
-
-local closers = {['end'] = true, ['until'] = true, ['else'] = true, ['elseif'] = true}
-
---- How many blanks to take off `line` because it closes a block of the text before it; 0 if the user has
--- already chosen another indentation.
-function prompt.outdent(before, line)
-  local blanks, word = line:match '^( *)(%l*)'
-  local closes = closers[word] or line:find '^ *[%]})]'
-  if not closes or #blanks < 2 or blanks ~= eval.indentation(before) then return 0 end
-  return 2
-end
+local function say(text) print(paint('2', text)) end
 
 -- -- running ----------------------------------------------------------------------------------------------
 
 local function print_notes()
-  for _, note in ipairs(session.notes) do print(paint('2', 'note: ' .. note)) end
+  for _, note in ipairs(session.notes) do say('note: ' .. note) end
   session.notes = {}
 end
 
@@ -76,25 +54,23 @@ local function run_timed(text, how)
       seconds = all[1]
       return table.unpack(all, 2, all.n)
     end)
-    if finish(result) then print(paint('2', 'time: ' .. timing.duration(seconds))) end
+    if finish(result) then say('time: ' .. timing.duration(seconds)) end
     return
   end
-  local report
-  local result = session:eval(text, function(f) report = timing.report(timing.timeit(f)) end)
-  if finish(result) then print(report) end
+  local report, value
+  local result = session:eval(text, function(f)
+    report = timing.timeit(function() value = f() end)
+  end, true)
+  if not finish(result) then return end
+  print(tostring(report))
+  if type(value) == 'function' then say 'note: the value is a function; timeit f() times its call' end
 end
 
 local function run_command(command)
   io.stdout:flush()
   local _, how, status = os.execute(command)
-  if status ~= 0 then print(paint('2', (how == 'signal' and 'signal ' or 'status ') .. tostring(status))) end
-end
-
-local function explain(name, source)
-  local help = require 'inc.help'
-  local f = source and help.source or help.text
-  local value, is_local = session:get_local(name)
-  print(f(is_local and value or name))
+  session.record:remark('!' .. command)
+  if status ~= 0 then say((how == 'signal' and 'signal ' or 'status ') .. tostring(status)) end
 end
 
 local function is_exit(text)
@@ -106,111 +82,149 @@ end
 function prompt.run(text)
   if is_exit(text) then return true end
   local command = text:match '^%s*!(.*)$'
-  local marks, name = text:match '^%s*(%?%??)%s*(.-)%s*$'
   local rest, timer = eval.without_timer(text)
   if command then run_command(command)
-  elseif marks then explain(name, marks == '??')
+  elseif text:find '^%s*%?' then
+    local found, why = session:inspect(text)
+    print(found or why)
   elseif timer then run_timed(rest, timer)
   else finish(session:eval(text)) end
 end
 
+--- Run the file of `incsh -i`; its top-level locals last.
+function prompt.run_file(path, ...)
+  local result = session:eval_file(path, ...)
+  if result.ok then return end
+  io.stdout:flush()
+  io.stderr:write('incsh: ', errors.batch_text(result.error), '\n')
+end
+
+-- -- start ------------------------------------------------------------------------------------------------
+
+-- Run a start-up file; one that fails must not keep anyone from the prompt.
+local function run_start(chunk, why)
+  if not chunk then
+    io.stderr:write('incsh: ', why, '\n')
+    return
+  end
+  local ok, record = host.xpcall(chunk, errors.capture)
+  host.clear_interrupt()
+  io.stdout:flush()
+  if not ok then io.stderr:write('incsh: ', errors.batch_text(record), '\n') end
+end
+
+local function config_file()
+  local xdg, home = os.getenv 'XDG_CONFIG_HOME', os.getenv 'HOME'
+  local folder = xdg and xdg:find '^/' and xdg or home and home .. '/.config'
+  return folder and folder .. '/incsh/init.lua'
+end
+
+local function run_start_files()
+  local path = config_file()
+  if path and host.kind(path) == 'file' then run_start(loadfile(path, 't')) end
+  local chunk, note = require 'inc.shell.folder'.at_start()
+  if chunk then run_start(chunk)
+  elseif note then say('note: ' .. note) end
+end
+
+--- Write the entries that worked to a file, as a script that gives the same numbers: `incsh FILE` runs it,
+-- `incsh -i FILE` goes on from it. What failed is left out; commands of the system become remarks.
+-- @name save_session
+-- @param path where; a file that is there is replaced only when it is such a script
+-- > save_session 'monday.lua'
+function prompt.save_session(path)
+  local args, core, mark = require 'inc.args', require 'inc.core', require 'inc.shell.replay'.mark
+  if type(path) ~= 'string' then args.fail('save_session: expected a file name, got %s', args.show(path)) end
+  local file = io.open(path, 'rb')
+  local head = file and file:read(#mark)
+  if file then file:close() end
+  if file and head ~= mark then
+    args.fail('save_session: %s: is there and is not a saved session: choose another name', path)
+  end
+  core.write_file(path, session:script())
+  local n = #session.record.entries
+  say(('%d entr%s in %s; incsh -i %s goes on from there'):format(n, n == 1 and 'y' or 'ies', path, path))
+end
+
+--- The names that you made: kinds, and the bytes that tensors and nets hold on each device. `who` alone
+-- prints the same.
+-- @name who
+-- @return a list of {name, kind, what, bytes = {device = n}} that prints as a table
+function prompt.who() return who.list(session) end
+
+-- So that `who` prints without parentheses too.
+local who_object = setmetatable({}, {__call = prompt.who, __name = 'who',
+  __tostring = function() return tostring(who.list(session)) end})
+
 --- Print the full stack of the last error.
-function prompt.trace()
-  print(errors.last and errors.last.trace or 'no error yet')
+-- @name trace
+function prompt.trace() print(errors.last and errors.last.trace or 'no error yet') end
+
+local function make_globals()
+  local timing = require 'inc.shell.timing'
+  _G.trace, _G.save_session, _G.who = prompt.trace, prompt.save_session, who_object
+  _G.reload, _G.allow_folder = require 'inc.shell.reload', require 'inc.shell.folder'.allow
+  _G.timeit, _G.time = timing.timeit, timing.time
+  eval.timers.time, eval.timers.timeit = timing.time, timing.timeit
+  who.start()
+end
+
+--- Begin: `smart` tells that the terminal can do more than append text, `with_rc` that start-up files run.
+function prompt.start(smart, with_rc)
+  local no_color = os.getenv 'NO_COLOR'
+  colour = smart and not (no_color and no_color ~= '') and host.isatty(1)
+  make_globals()
+  print "incsh: help() explains, Tab completes, Ctrl-D leaves"
+  if with_rc then run_start_files() end
 end
 
 -- -- typing -----------------------------------------------------------------------------------------------
 
---- For Tab: list of words, or nil and the quote inside which a file name stands.
+--- Indentation of the next line while `text` is not finished; nil when it is (or can never be).
+function prompt.continuation(text)
+  local state, indent = session:is_complete(text)
+  return state == 'incomplete' and (indent or '') or nil
+end
+
+local closers = {['end'] = true, ['until'] = true, ['else'] = true, ['elseif'] = true}
+
+--- How many blanks to take off `line` because it closes a block of the text before it; 0 if the user has
+-- already chosen another indentation.
+function prompt.outdent(before, line)
+  local blanks, word = line:match '^( *)(%l*)'
+  local closes = closers[word] or line:find '^ *[%]})]'
+  if not closes or #blanks < 2 or blanks ~= eval.indentation(before) then return 0 end
+  return 2
+end
+
+--- For Tab: list of words or nil, and the quote inside which they or a file name stand.
 function prompt.complete(line, at)
-  local words, _, quote = require 'inc.shell.complete'.at(line:sub(1, at), session)
+  local words, _, quote = session:complete(line, at)
   return words, quote
 end
 
--- Lines that follow one of our prompts, and their continuations; what was printed in between is left out.
-local function without_prompts(lines)
-  local kept, entry = {}, nil
-  for _, line in ipairs(lines) do
-    local code = line:match '^inc> ?(.*)$'
-    if code then entry = code
-    elseif entry then
-      local more = line:match '^%.%.%.> ?(.*)$'
-      entry = (more or session:is_complete(entry) == 'incomplete') and entry .. '\n' .. (more or line) or nil
-      if entry then kept[#kept] = nil end
-    end
-    if entry then kept[#kept + 1] = entry end
-  end
-  return table.concat(kept, '\n')
+local hinted, hint_text -- the last answer: a key that changes nothing asks again
+
+--- The grey words behind the cursor, or nil.
+function prompt.hint(line)
+  if line ~= hinted then hinted, hint_text = line, require 'inc.shell.hint'.at(line, session) end
+  return hint_text
 end
 
---- Pasted text as it should be entered: without our prompts, `>>>`, carriage returns and the last newline.
+--- Pasted text as it should be entered.
 function prompt.pasted(text)
-  text = text:gsub('\r\n?', '\n'):gsub('\n+$', '')
-  local lines = {}
-  for line in (text .. '\n'):gmatch '(.-)\n' do lines[#lines + 1] = line end
-  if ('\n' .. text):find '\ninc> ' then return without_prompts(lines) end
-  for i, line in ipairs(lines) do lines[i] = line:gsub('^>>>? ', ''):gsub('^%.%.%. ', '') end
-  return table.concat(lines, '\n')
+  return require 'inc.shell.paste'.clean(text, function(entry)
+    return session:is_complete(entry) == 'incomplete'
+  end)
 end
 
 -- -- background runs --------------------------------------------------------------------------------------
 
-local function printed_line(...)
-  local parts = table.pack(...)
-  for i = 1, parts.n do parts[i] = tostring(parts[i]) end
-  return table.concat(parts, '\t')
-end
-
--- A live plot stands above the status line; what it has to say goes to the lines.
-local function with_panel(status, lines)
-  local live = package.loaded['inc.plot.live']
-  if not live then return status end
-  local ok, panel, more = pcall(live.tick)
-  for _, line in ipairs(ok and more or {'error: ' .. tostring(panel)}) do lines[#lines + 1] = line end
-  return ok and panel and panel .. (status and '\n' .. status or '') or status
-end
-
 --- Called up to five times a second while the prompt waits: a status line or nil, and lines to print above
--- it. `inc.shell_idle()`, where there is one, returns the same two; what a hook prints meanwhile is kept in
--- order.
-function prompt.idle()
-  local inc = package.loaded.inc
-  local idle = inc and rawget(inc, 'shell_idle') or function() end
-  local lines, real = {}, _G.print
-  _G.print = function(...) lines[#lines + 1] = printed_line(...) end
-  local ok, status, more = pcall(idle)
-  _G.print = real
-  if not ok then
-    lines[#lines + 1], status = 'error: ' .. tostring(status), nil
-  end
-  for _, line in ipairs(ok and more or {}) do lines[#lines + 1] = line end
-  return with_panel(status, lines), lines[1] and lines or nil
-end
+-- it.
+function prompt.idle() return news.ask() end
 
--- -- leaving ----------------------------------------------------------------------------------------------
-
---- May the shell end? With a run going, asks: wait, stop it (it saves), or cancel.
--- `inc.active_runs()`, where there is one, lists the runs; each has wait and stop.
-function prompt.leave()
-  local inc = package.loaded.inc
-  local active = inc and rawget(inc, 'active_runs')
-  local runs = active and active() or {}
-  if #runs == 0 then return true end
-  while true do
-    io.write(('%d run%s still going: wait, stop and save, or cancel? [w/s/c] '):format(
-      #runs, #runs == 1 and ' is' or 's are'))
-    io.stdout:flush()
-    local answer = io.read 'l'
-    local letter = answer and answer:match '^%s*(%a)'
-    if letter == 'c' then return false end
-    if letter == 's' or letter == 'w' or not answer then
-      for _, run in ipairs(runs) do
-        if letter ~= 'w' then run:stop() end
-        run:wait()
-      end
-      return true
-    end
-  end
-end
+--- May the shell end?
+function prompt.leave() return news.may_leave() end
 
 return prompt

@@ -1,0 +1,49 @@
+/* paths.c -- host.real_path, host.make_folders, host.sha256: what remembering an allowed folder needs.
+**
+** The hash is the one of run folders; a weaker one would do against accidents, not against someone who writes
+** a file so that it passes for another.
+*/
+#include "run/sha256.h"
+#include "shell/shell.h"
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void inc_shell_make_folders(const char *path) {
+  char copy[PATH_MAX];
+  if ((size_t)snprintf(copy, sizeof copy, "%s", path) >= sizeof copy) return;
+  for (char *p = strchr(copy + (copy[0] == '/'), '/'); p; p = strchr(p + 1, '/')) {
+    *p = '\0';
+    mkdir(copy, 0700);
+    *p = '/';
+  }
+}
+
+/* host.make_folders(path): the folders that a file of this path lies in, for the user alone */
+int inc_host_make_folders(lua_State *L) {
+  inc_shell_make_folders(luaL_checkstring(L, 1));
+  return 0;
+}
+
+/* host.real_path(path) -> the path without links and dots; nil when there is nothing */
+int inc_host_real_path(lua_State *L) {
+  char real[PATH_MAX];
+  if (!realpath(luaL_checkstring(L, 1), real)) return 0;
+  lua_pushstring(L, real);
+  return 1;
+}
+
+/* host.sha256(text) -> 64 hexadecimal digits */
+int inc_host_sha256(lua_State *L) {
+  size_t n;
+  char hex[65];
+  inc_sha256 s;
+  const char *text = luaL_checklstring(L, 1, &n);
+  inc_sha256_init(&s);
+  inc_sha256_add(&s, text, n);
+  inc_sha256_hex(&s, hex);
+  lua_pushstring(L, hex);
+  return 1;
+}
