@@ -245,7 +245,8 @@ local function number(v) return v and ('%.4g'):format(v) or '-' end
 
 local function row(lines, name, a, b, more)
   local function padded(text, n) return text .. (' '):rep(n - (utf8.len(text) or #text)) end
-  local text = '  ' .. padded(clip(name), 24) .. '  ' .. padded(a, 24) .. '  ' .. padded(b, 24)
+  -- 80 columns in all
+  local text = '  ' .. padded(clip(name), 22) .. '  ' .. padded(a, 21) .. '  ' .. padded(b, 21)
   lines[#lines + 1] = ((more and text .. '  ' .. more or text):gsub('%s+$', ''))
 end
 
@@ -268,7 +269,7 @@ end
 local function put_data(self, lines)
   local d = self.data
   local function counts(of)
-    return ('%s to train, %s held out'):format(value(of.train), value(of.held_out))
+    return ('%s train, %s held out'):format(value(of.train), value(of.held_out))
   end
   if d.same then
     lines[#lines + 1] = 'data: the same pictures in the same parts'
@@ -351,6 +352,7 @@ function methods:plot(names, options)
 end
 
 --- What differs as plain tables, for JSON.
+-- > diff('runs/a', 'runs/b'):to_table().settings
 function methods:to_table()
   local curves = json.list{}
   for i, c in ipairs(self.curves) do
