@@ -114,8 +114,7 @@ local function make_runs(s, shared)
   local threads = core.threads()
   local restore <close> = setmetatable({}, {__close = function() core.threads(threads) end})
   local screen = live.new(s)
-  local o = {tick = function() screen:tick() end, round = function(arms) screen:look(arms) end,
-    limit = s.limit}
+  local o = {tick = function(arms) screen:look(arms) end, limit = s.limit}
   screen:stage 'tuning'
   local tuning, tuning_seconds = tune.run(shared, o)
   screen:stage 'runs'

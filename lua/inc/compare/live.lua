@@ -1,7 +1,7 @@
 --- What a comparison shows while it runs: curves of all entries in the terminal, or a line now and then.
 --
--- Drawing must not cost what is being measured: a picture is drawn after a round, at most one percent of the
--- time goes into it, and the curves come from the runs' logs, which are there anyway.
+-- Drawing must not cost what is being measured: at most one percent of the time goes into it, and the curves
+-- come from the runs' logs, which are there anyway.
 
 local core = require 'inc.core'
 local log = require 'inc.run.log'
@@ -22,9 +22,6 @@ end
 
 --- From now on runs of tuning, or the comparison's own.
 function live:stage(name) self.now, self.begun = name, nil end
-
---- Called a few times a second while steps are made.
-function live.tick(_) end
 
 local function step_of(arms)
   local done, total = 0, 0
@@ -94,7 +91,7 @@ local function redraw(self, arms)
   self.lines = select(2, block:gsub('\n', ''))
 end
 
---- After a round: draw or print, where it is time.
+--- Called a few times a second: draw or print, where it is time.
 function live:look(arms)
   local now = core.clock()
   local due = self.tty and math.max(1, self.cost / SHARE) or LINE_EVERY

@@ -70,13 +70,14 @@ local function ends_of(arms, steps)
 end
 
 local function one_turn(state, a, step, arms, tick)
+  local function look() tick(arms) end
   if a.state ~= 'open' then
     make_room(state, arms, largest(arms, function(b) return b:bytes() end))
     a:open()
   end
   if a.step >= step then return end -- it was ahead, and its checkpoint knew more than was known
   local before = a.step
-  local took = a:turn(step, tick)
+  local took = a:turn(step, look)
   state.count = state.count + 1
   a.used = state.count
   if a.step > before and before > 0 then -- a first step prepares kernels and says nothing
@@ -100,7 +101,7 @@ end
 
 --- Make all arms' runs, by turns.
 -- @param arms a list; those that are over are left alone
--- @param o limit (of runs in memory), tick(arms) called a few times a second, round(arms) after each round
+-- @param o limit (of runs in memory), tick(arms) called a few times a second
 function rounds.run(arms, o)
   local state, round = {count = 0, limit = o.limit}, 0
   local _ <close> = saving(arms)
@@ -113,7 +114,7 @@ function rounds.run(arms, o)
     for _, a in ipairs(list) do
       if a.step < goal(a) or a.step >= a.total then one_turn(state, a, goal(a), arms, o.tick) end
     end
-    o.round(arms)
+    o.tick(arms)
   end
 end
 

@@ -85,7 +85,7 @@ local function report(search)
 end
 
 --- Find a rate for each entry with a grid; entry.rate is set.
--- @param o tick, round, limit, of rounds.run
+-- @param o tick, limit, of rounds.run
 -- @return a list: {place (of the entry), trials, best, rate, edge (the best still sits at one), steps (in
 --   all)},
 --   and seconds by place
