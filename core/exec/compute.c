@@ -2,13 +2,18 @@
 **
 ** The thread starts with the first call, so a script that never computes never pays for it.  A plan step is
 ** one call that yields between its nodes; a yield serves calls from other threads in order.  Nested serving
-** is safe because a served call (one op of the prompt) finishes before the step goes on.
+** is safe because a served call (one op of the prompt) finishes before the step goes on.  A call that was
+** given up while it waited is taken out of the queue; one that runs is left to end by itself, because no library
+** can be stopped half-way through a convolution.
 */
 #include "exec/compute.h"
 #include "base/err.h"
+#include "base/interrupt.h"
+#include "base/mem.h"
 #include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -18,7 +23,8 @@ typedef struct call {
   int (*fn)(void *);
   void *arg;
   int code;
-  bool done;
+  bool done, left; /* left: nobody waits for it any more */
+  void (*drop)(void *);
   inc_error error;
 } call;
 
@@ -73,9 +79,13 @@ static void serve(call *c) {
   c->code = c->fn(c->arg);
   if (c->code) c->error = *inc_error_last();
   pthread_mutex_lock(&lock);
+  bool left = c->left;
   c->done = true;
-  pthread_cond_broadcast(&finished);
+  if (!left) pthread_cond_broadcast(&finished);
   pthread_mutex_unlock(&lock);
+  if (!left) return;
+  c->drop(c->arg);
+  inc_free(c);
 }
 
 static void *loop(void *unused) {
@@ -102,20 +112,84 @@ static void start(void) {
   pthread_attr_destroy(&attr);
 }
 
-int inc_compute(int (*fn)(void *), void *arg) {
-  if (is_self) return fn(arg);
+static int start_once(void) {
   pthread_once(&started, start);
-  if (start_failed) return inc_fail(INC_EDEVICE, NULL, "the compute thread could not be started");
-  call c = {.fn = fn, .arg = arg};
-  pthread_mutex_lock(&lock);
-  *last = &c;
-  last = &c.next;
+  return start_failed ? inc_fail(INC_EDEVICE, NULL, "the compute thread could not be started") : INC_OK;
+}
+
+static void put(call *c) { /* with the lock held */
+  *last = c;
+  last = &c->next;
   waiting++;
   pthread_cond_signal(&arrived);
+}
+
+int inc_compute(int (*fn)(void *), void *arg) {
+  if (is_self) return fn(arg);
+  INC_TRY(start_once());
+  call c = {.fn = fn, .arg = arg};
+  pthread_mutex_lock(&lock);
+  put(&c);
   while (!c.done) pthread_cond_wait(&finished, &lock);
   pthread_mutex_unlock(&lock);
   if (c.code) inc_error_set(&c.error);
   return c.code;
+}
+
+/* A signal does not end a wait for a condition, so the flag is looked at now and then; with the lock held. */
+static void wait_a_little(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  t.tv_nsec += 50 * 1000 * 1000;
+  if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
+  pthread_cond_timedwait(&finished, &lock, &t);
+}
+
+/* Take a call that has not begun out of the queue, with the lock held; false when it has begun. */
+static bool take_back(call *c) {
+  for (call **p = &first; *p; p = &(*p)->next) {
+    if (*p != c) continue;
+    *p = c->next;
+    if (last == &c->next) last = p;
+    waiting--;
+    return true;
+  }
+  return false;
+}
+
+/* Wait for a call or for Ctrl-C, with the lock held; false when the call was left to itself. */
+static bool await(call *c) {
+  bool can_leave = c->drop != NULL;
+  while (!c->done) {
+    if (inc_interrupt_pending()) {
+      if (take_back(c)) return true;
+      if (can_leave) break;
+    }
+    wait_a_little();
+  }
+  c->left = !c->done;
+  return c->done;
+}
+
+int inc_compute_loose(int (*fn)(void *), void *arg, void (*drop)(void *arg)) {
+  int code = is_self ? INC_OK : start_once();
+  call *c = code || is_self ? NULL : inc_zalloc(sizeof *c);
+  if (!c) {
+    code = code ? code : is_self ? fn(arg) : INC_EMEM;
+    if (drop) drop(arg);
+    return code;
+  }
+  c->fn = fn, c->arg = arg, c->drop = drop;
+  pthread_mutex_lock(&lock);
+  put(c);
+  bool mine = await(c);
+  bool done = mine && c->done;
+  pthread_mutex_unlock(&lock);
+  code = done ? c->code : inc_fail(INC_EINTR, NULL, "interrupted");
+  if (done && code) inc_error_set(&c->error);
+  if (mine && drop) drop(arg);
+  if (mine) inc_free(c);
+  return code;
 }
 
 void inc_compute_yield(void) {

@@ -11,6 +11,10 @@
 
 /* Run fn(arg) on the compute thread and return what it returns; its error record is carried over. */
 int inc_compute(int (*fn)(void *), void *arg);
+/* The same for a call that may take minutes: Ctrl-C ends the waiting with INC_EINTR, not the call, which goes on by
+** itself.  So what it reads and writes must belong to `arg`; drop(arg) is called once nobody needs it any more,
+** here or on the compute thread.  Without a drop only a call that has not begun is given up. */
+int inc_compute_loose(int (*fn)(void *), void *arg, void (*drop)(void *arg));
 bool inc_compute_is_self(void);
 void inc_compute_yield(void);  /* on the compute thread: serve waiting calls */
 int inc_compute_threads(void); /* cores used by a kernel */

@@ -107,6 +107,18 @@ static int run_view(const inc_node *node, inc_tensor *const *in, inc_tensor **ou
   return inc_tensor_over(in[0]->buf, in[0]->offset + node->view_offset, &node->out[0], &out[0]);
 }
 
+static int call_loose(const inc_node *node, bool reference, inc_tensor *const *in, inc_tensor *const *out,
+                      void *const *addr, void *const *results) {
+  inc_tensor *small[24], **all = small;
+  int n = node->n_in + node->n_out;
+  if (n > 24 && !(all = inc_alloc(sizeof *all * (size_t)n))) return INC_EMEM;
+  for (int i = 0; i < node->n_in; i++) all[i] = in[i];
+  for (int k = 0; k < node->n_out; k++) all[node->n_in + k] = out[k];
+  int code = inc_kernel_call_loose(node, reference, addr, results, all, n);
+  if (all != small) inc_free(all);
+  return code;
+}
+
 static int run(const inc_node *node, inc_tensor *const *in, inc_tensor **out) {
   INC_TRY(check_readable(node, in));
   if (node->op->flags & INC_OP_VIEW) return run_view(node, in, out);
@@ -120,9 +132,11 @@ static int run(const inc_node *node, inc_tensor *const *in, inc_tensor **out) {
   }
   bool reference = inc_force_reference(false);
   inc_force_reference(reference);
-  if (!code) code = inc_kernel_call(node, reference, addr, results);
-  if (addr != small) inc_free(addr);
   uint32_t mutated = inc_op_sig(node->op)->mutated;
+  if (!code) /* what is changed in place must not go on changing behind the caller's back */
+    code = mutated ? inc_kernel_call(node, reference, addr, results)
+                   : call_loose(node, reference, in, out, addr, results);
+  if (addr != small) inc_free(addr);
   for (int i = 0; !code && mutated >> i; i++)
     if (mutated >> i & 1 && in[i]) inc_tensor_touched(in[i]);
   return code;

@@ -1,7 +1,8 @@
 /* kernels.c -- the eager kernel cache (kernels.h).
 **
 ** A key is the bytes of the node flattened; keys are compared whole, so a hash collision costs time and
-** never a wrong kernel.  Kernels may hold state while they run, so calls are made under one lock or on the
+** never a wrong kernel.  A wide call can be left alone by Ctrl-C: what it needs is then held until it has
+** ended.  Kernels may hold state while they run, so calls are made under one lock or on the
 ** compute thread: the lock is taken by narrow calls only, whose kernels are stateless tables of functions.
 */
 #include "exec/kernels.h"
@@ -21,6 +22,7 @@ typedef struct entry {
   uint64_t hash;
   inc_choice choice;
   inc_kernel *kernel;
+  _Atomic int users; /* calls that nobody waits for may still run */
   size_t key_size;
   uint8_t key[];
 } entry;
@@ -82,13 +84,16 @@ int inc_kernel_choose(const inc_node *node, bool reference, inc_choice *out) {
 
 static void drop_all(void) {
   for (int b = 0; b < BUCKETS; b++)
-    while (table[b]) {
-      entry *e = table[b];
-      table[b] = e->next;
+    for (entry **p = &table[b], *e; (e = *p);) {
+      if (e->users > 0) {
+        p = &e->next;
+        continue;
+      }
+      *p = e->next;
       inc_cpu_backend.drop(e->kernel);
       inc_free(e);
+      count--;
     }
-  count = 0;
 }
 
 void inc_kernel_cache_clear(void) {
@@ -110,6 +115,7 @@ static int make_entry(const inc_node *node, bool reference, const uint8_t *key, 
     return code;
   }
   memcpy(e->key, key, n);
+  e->users = 0;
   e->key_size = n;
   e->hash = hash;
   e->next = table[hash % BUCKETS];
@@ -175,8 +181,57 @@ int inc_kernel_call(const inc_node *node, bool reference, void *const *in, void 
   int code = find(node, reference, &r.e);
   if (!code) {
     bool wide = r.e->choice.flags & INC_K_WIDE;
-    code = wide ? inc_compute(run_entry, &r) : run_here(&r);
+    code = wide ? inc_compute_loose(run_entry, &r, NULL) : run_here(&r);
   }
+  pthread_mutex_unlock(&lock);
+  return code;
+}
+
+/* -- calls that may be left alone ----------------------------------------------------------------------- */
+
+/* A call with everything it needs: addresses, and a reference to the memory behind them. */
+typedef struct held {
+  request r;
+  int n;
+  inc_buffer **buffer; /* [n] */
+  void *address[];     /* in, then out; then the room for `buffer` */
+} held;
+
+static int run_held(void *arg) { return run_entry(&((held *)arg)->r); }
+
+static void drop_held(void *arg) {
+  held *h = arg;
+  for (int i = 0; i < h->n; i++) inc_buffer_unref(h->buffer[i]);
+  h->r.e->users--;
+  inc_free(h);
+}
+
+static held *hold(const inc_node *node, entry *e, void *const *in, void *const *out,
+                  inc_tensor *const *tensors, int n) {
+  size_t addresses = (size_t)(node->n_in + node->n_out);
+  held *h = inc_alloc(sizeof *h + (addresses + (size_t)n) * sizeof(void *));
+  if (!h) return NULL;
+  for (int i = 0; i < node->n_in; i++) h->address[i] = in[i];
+  for (int k = 0; k < node->n_out; k++) h->address[node->n_in + k] = out[k];
+  h->r = (request){e, h->address, h->address + node->n_in};
+  h->buffer = (inc_buffer **)(void *)(h->address + addresses);
+  h->n = 0;
+  for (int i = 0; i < n; i++)
+    if (tensors[i] && tensors[i]->buf) inc_buffer_ref(h->buffer[h->n++] = tensors[i]->buf);
+  e->users++;
+  return h;
+}
+
+int inc_kernel_call_loose(const inc_node *node, bool reference, void *const *in, void *const *out,
+                          inc_tensor *const *tensors, int n) {
+  pthread_mutex_lock(&lock);
+  request r = {.in = in, .out = out};
+  int code = find(node, reference, &r.e);
+  if (!code && r.e->choice.flags & INC_K_WIDE) {
+    held *h = hold(node, r.e, in, out, tensors, n);
+    code = h ? inc_compute_loose(run_held, h, drop_held) : INC_EMEM;
+  } else if (!code)
+    code = run_here(&r);
   pthread_mutex_unlock(&lock);
   return code;
 }

@@ -4,8 +4,8 @@
 **   - the hook that raises must be set on the coroutine that is running, so resume and wrap keep track of it;
 **   - `while true do pcall(f) end` would swallow an ordinary error, so pcall, xpcall and resume raise it
 **     again for as long as the flag of base/interrupt.h is up; the prompt takes it down;
-**   - the default action is never restored: a second Ctrl-C explains, a third within a second of the second
-**     ends the process, for C code that never looks at the flag.
+**   - the default action is never restored: a second Ctrl-C offers to quit, a third soon after that ends the
+**     process, for C code that never looks at the flag.
 ** A count hook that is always on was rejected: it costs a loop half its speed.
 */
 #include "base/interrupt.h"
@@ -13,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#define OFFER_SECONDS 3.0 /* how long the offer to quit stands */
 
 volatile sig_atomic_t inc_shell_reading;
 
@@ -43,14 +45,14 @@ static void say(const char *s) {
 static void on_sigint(int sig) {
   (void)sig;
   double t = now();
-  int again = inc_interrupt_pending() && !inc_shell_reading, quick = t - last_signal < 1.0;
+  int again = inc_interrupt_pending() && !inc_shell_reading, quick = t - last_signal < OFFER_SECONDS;
   last_signal = t;
   if (again && inc_interrupted >= 2 && quick) {
     say("\nincsh: stopped by force\n");
     _exit(130);
   }
   if (again)
-    say("\nincsh: still busy, waiting for it to stop; press Ctrl-C twice more quickly to quit at once\n");
+    say("\nincsh: still busy, waiting for it to stop; Ctrl-C within three seconds quits without saving\n");
   inc_interrupt_raise();
   if (running) arm(running);
 }

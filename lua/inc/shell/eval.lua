@@ -49,6 +49,7 @@ local function start_value(name, text)
   return times > 1 and _G[name] or nil
 end
 
+--- (for compile) Make a session variable; false when it is there.
 function session:declare(name, text)
   if self.locals[name] then return false end
   local box, set = new_box()
@@ -166,7 +167,7 @@ function session:note(key, sentence)
   self.notes[#self.notes + 1] = sentence
 end
 
--- Make the variables that an entry declares; the list of those that are new.
+--- (for compile) Make the variables that an entry declares; the list of those that are new.
 function session:declare_all(names, closes, text)
   local fresh = {}
   for _, name in ipairs(names) do

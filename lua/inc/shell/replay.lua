@@ -50,7 +50,7 @@ local function bare(tail)
   return n > 0 and tail:sub(1, tokens[n][4]):match '^%s*(.*)$' or tail
 end
 
--- What stands before the last expression, with declarations as a script may have them: as typed where all
+--- (for add) What stands before the last expression, with declarations as a script may have them: as typed where all
 -- names are new, else as assignments; names beyond what a chunk can hold become globals.
 function Record:declarations(form)
   local names, fresh = form.names or {}, form.fresh or {}
@@ -61,7 +61,7 @@ function Record:declarations(form)
   return (#fresh > 0 and ('local %s\n'):format(table.concat(fresh, ', ')) or '') .. form.lifted
 end
 
--- The entry as a script says it, and how where nobody asks for `_`.
+--- (for add) The entry as a script says it, and how where nobody asks for `_`.
 function Record:written(form, result)
   local head = self:declarations(form)
   if form.closes then return ('do %s\nend'):format(form.text) end
