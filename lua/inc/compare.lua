@@ -152,7 +152,8 @@ end
 -- @param seeds a list of integers, or how many; fewer than 3 make no claim
 -- @param out the folder, runs/compare-1, ... when left out
 -- @param base the name of the entry that the others are compared to, the first when left out
--- @param metric val.top1, val.top5, val.loss, or loss (of training, where nothing is held out)
+-- @param metric val.top1, val.top5, val.loss, loss (of training, where nothing is held out), or img_s, the
+--   speed
 -- @param alpha how often a claim may be false, 0.05
 -- @param targets values of the metric whose time is taken; those of the base when left out
 -- @param trials runs that each grid may cost, 2 more than the largest grid when left out
@@ -208,7 +209,7 @@ end
 -- > c:plot 'loss'
 function methods:plot(name, options)
   if type(name) == 'table' then name, options = name[1], name end
-  local list = text.curves(self, name or (self.facts.metric == 'loss' and 'loss' or self.facts.metric))
+  local list = text.curves(self, name or self.facts.metric)
   for key, v in pairs(options or {}) do
     if type(key) == 'string' then list[key] = v end
   end

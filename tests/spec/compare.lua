@@ -14,6 +14,9 @@ local function planted(pictures, out, changes)
   return o
 end
 
+-- What it prints, with folded lines laid flat.
+local function flat(c) return (tostring(c):gsub('\n  ', ' ')) end
+
 local function by_name(c)
   local t = {}
   for _, e in ipairs(c.facts.entries) do t[e.name] = e end
@@ -31,7 +34,7 @@ test('the planted case: the same, worse, diverged', function()
   check.equal(e.diverges.against.verdict, 'worse')
   check.equal(e.sgd.diverged, 0)
   check.contains(e.diverges.runs[1].why, 'loss is')
-  local words = tostring(c)
+  local words = flat(c)
   check.contains(words, 'the same is not distinguishable from sgd: +0.0 points top-1 (paired t over 3 seeds')
   check.contains(words, 'hopeless is worse than sgd')
   check.contains(words, '3 of 3 runs diverged and count as failures')
@@ -63,7 +66,7 @@ test('a run of a comparison is a run of train, to the bit', function()
     check.equal(tiny.state(mine), (tiny.state(dir .. '/' .. name)))
   end
   check.equal(c.facts.entries[2].against.verdict, 'no claim')
-  check.contains(tostring(c), 'no claim from 2 seeds (3 are needed)')
+  check.contains(flat(c), 'no claim from 2 seeds (3 are needed)')
 end)
 
 test('entries start alike: equal seeds, equal first losses; other seeds, others', function()
@@ -91,8 +94,8 @@ test('batches are made once for all entries that see the same ones', function()
   for _, feed in ipairs(feeds) do made = made + core.run_feed_made(feed) end
   check.equal(#feeds, 2, restore and nil)
   check.equal(made, 24) -- of 48 that four loaders would make
-  check.contains(tostring(c), 'Entries differ in more than one thing (batch, optimizer)')
-  check.contains(tostring(c), 'Batches differ and steps do not')
+  check.contains(flat(c), 'Entries differ in more than one thing (batch, optimizer)')
+  check.contains(flat(c), 'Batches differ and steps do not')
 end)
 
 test('plans of one block take turns: hoisted work of one is not the other\'s', function()
@@ -128,7 +131,7 @@ test('rates from a grid: extended at the edge, within the budget', function()
   check.equal(#inside.trials, 3)
   check.equal(inside.trials[3].state, 'diverged')
   check.equal(inside.steps, 48 + inside.trials[3].step)
-  check.contains(tostring(c), 'The best rate of low still sits at the edge of its grid after 4 trials')
+  check.contains(flat(c), 'The best rate of low still sits at the edge of its grid after 4 trials')
   check.equal(c.facts.entries[2].rate, 0.05)
   check.equal(inc.json.read(out .. '/runs/2-inside-seed1/config.json').settings.optimizer.lr, 0.05)
   check.equal(#inc.core.run_checkpoints(out .. '/tuning/2-inside-lr0.05-seed4'), 0) -- tried, not kept
@@ -144,6 +147,26 @@ test('precision, threads and batch are compared like anything else', function()
   check.equal(c.identity.entries[2].threads, 1)
   check.ok(c.times.entries[3].img_s > 0)
   check.equal(inc.json.read(c.folder .. '/runs/2-one_thread-seed1/config.json').threads, 1)
+end)
+
+test('speed is a metric too', function()
+  local c = compare{tiny.net(), make_pictures(3, 14, 48), out = tmp() .. '/c', steps = 12, seeds = 3,
+    batch = 8,
+    precision = 'f32', live = false, metric = 'img_s', {'a', optim.sgd{lr = 0.1}}, {'b', optim.adam{}}}
+  for i, e in ipairs(c.facts.entries) do
+    check.ok(e.final > 0)
+    check.close(e.final, (e.values[1] + e.values[2] + e.values[3]) / 3, 1e-9)
+    check.equal(c.times.entries[i].runs[1].img_s, e.values[1])
+  end
+  check.contains(tostring(c), 'final img/s')
+  check.ok(c.facts.entries[2].against.p <= 1)
+end)
+
+test('what is printed fits 80 columns', function()
+  local c = compare(planted(make_pictures(3, 20, 48), tmp() .. '/c', {seeds = 2, steps = 6}))
+  for line in tostring(c):gmatch '[^\n]+' do
+    if not line:find(c.folder, 1, true) then check.ok(utf8.len(line) <= 80, line) end
+  end
 end)
 
 test('where memory is short, runs are put away and come back, to the bit', function()
@@ -347,9 +370,9 @@ test('nets are not shared, and optimizers must fit', function()
     'compare: a and b share one net: expected the function to make a new one at each call')
   refused({pictures, {'a', optim.sgd{lr = 1}, net = 3}},
     'compare: a: net: expected a net or a function of the seed that makes one, got 3')
-  local flat = optim.flat_only or optim.new('flat_only', {slots = {'m'},
+  local flat_only = optim.flat_only or optim.new('flat_only', {slots = {'m'},
     update = function(p, g, slot, h) p:sub_(slot.m:matmul(g) * h.lr) end})
-  refused({pictures, net, {'sgd', optim.sgd{lr = 1}}, {'flat', flat{}}}, '~compare: flat: .*expected')
+  refused({pictures, net, {'sgd', optim.sgd{lr = 1}}, {'flat', flat_only{}}}, '~compare: flat: .*expected')
 end)
 
 test('a folder of something else is refused', function()

@@ -7,8 +7,8 @@
 
 local smooth = require 'inc.run.smooth'
 local stats = require 'inc.compare.stats'
+local metric = require 'inc.compare.metric'
 local svg = require 'inc.compare.svg'
-local text = require 'inc.compare.text'
 
 local figures = {}
 
@@ -18,7 +18,7 @@ local escape = svg.escape
 function figures.colour(i) return (i - 1) % 8 + 1 end
 
 --- How svg.lua should write values of a metric.
-function figures.format_of(metric) return text.is_share(metric) and 'percent' or nil end
+function figures.format_of(of) return metric.is_share(of) and 'percent' or nil end
 
 local colour, format_of = figures.colour, figures.format_of
 
@@ -131,14 +131,14 @@ function figures.curves(out, c, times)
   local f = c.facts
   local band = #f.seeds < 5 and 'from the least to the largest'
     or ('%g%% interval'):format(100 * (1 - f.alpha))
-  local name = text.metric_name(f.metric)
+  local name = metric.name(f.metric)
   local function pictures(i, _, step) return step * f.entries[i].batch end
   local function seconds(i, j, step) return c.times.entries[i].runs[j].at[step] or 0 end
   local function val(run) return run.val end
   out:put '<h2>Curves</h2>'
   put_legend(out, f)
   out:put '<div class="plots">'
-  if f.metric ~= 'loss' then
+  if metric.is_validated(f.metric) then
     figures.put(out, name .. ' on held-out pictures', svg.curves(curves_of(c, val, pictures), {title = name,
       xname = 'pictures seen', format = format_of(f.metric)}), 'Mean over seeds, band ' .. band ..
         '; × a run diverged.')
@@ -162,7 +162,7 @@ end
 
 --- Finals and differences, seed by seed.
 function figures.intervals(out, f)
-  local finals, differences, name = {}, {}, text.metric_name(f.metric)
+  local finals, differences, name = {}, {}, metric.name(f.metric)
   for i, e in ipairs(f.entries) do
     finals[i] = {name = e.name, values = e.values, mean = e.final, low = e.final_low, high = e.final_high,
       colour = colour(i)}
@@ -180,7 +180,8 @@ function figures.intervals(out, f)
   if #differences > 0 then
     figures.put(out, 'Difference to ' .. f.entries[f.base].name .. ' on equal seeds',
       svg.intervals(differences, {title = 'differences', zero = true,
-        xname = text.is_share(f.metric) and 'points' or name, format = text.is_share(f.metric) and 'points'
+        xname = metric.is_share(f.metric) and 'points' or name, format = metric.is_share(f.metric)
+          and 'points'
           or nil}),
       interval)
   end

@@ -7,6 +7,7 @@
 -- Without times it holds nothing that depends on the clock.
 
 local figures = require 'inc.compare.figures'
+local metric = require 'inc.compare.metric'
 local results = require 'inc.compare.results'
 local style = require 'inc.compare.style'
 local svg = require 'inc.compare.svg'
@@ -170,8 +171,8 @@ local function result_row(c, i, times)
 end
 
 local function put_results(out, c, times)
-  local f, up = c.facts, not c.facts.higher and c.facts.metric:find 'loss' and 'up' or nil
-  local name = text.metric_name(f.metric)
+  local f, up = c.facts, c.facts.metric:find 'loss' and 'up' or nil
+  local name = metric.name(f.metric)
   local head = {{'entry', text = true, first = 'up'}, {'final ' .. name, first = up},
     {'difference', first = up}, {'verdict', text = true, first = 'up'}, {'p', first = 'up'},
       {'best', first = up},
@@ -189,7 +190,7 @@ local function put_results(out, c, times)
   put_table(out, head, rows, true)
   out:put('<p class="note">Means over %d seeds with their %g%% intervals%s. %s A heading sorts.</p>',
     #f.seeds,
-    100 * (1 - f.alpha), text.is_share(f.metric) and '; differences in points' or '',
+    100 * (1 - f.alpha), metric.is_share(f.metric) and '; differences in points' or '',
     f.targets[1] and ('The target is %s.'):format(text.value(f.metric, f.targets[1])) or '')
 end
 
@@ -314,7 +315,7 @@ local function put_method(out, c, times)
   out:put '<h2>How it was done</h2>'
   out:put(method, escape(table.concat(f.seeds, ', ')), d.train, d.held_out, f.alpha, #f.entries - 1,
     #f.entries == 2 and '' or 's', escape(f.entries[f.base].name),
-    text.is_share(f.metric) and 'no picture right' or 'the worst loss of all')
+    metric.failure(f.metric))
   if times then
     out:put('<p class="soft">%s, %d threads, incsh %s.</p>', escape(c.machine.cpu), c.machine.threads,
       escape(c.machine.version or ''))
@@ -335,7 +336,7 @@ function page.of(c, times)
   out[#out + 1] = style.css
   out:put('</style></head><body><h1>%s</h1><p class="soft">%d entries, %d seeds, base: %s, by %s</p>', title,
     #names,
-    #f.seeds, escape(names[f.base]), text.metric_name(f.metric))
+    #f.seeds, escape(names[f.base]), metric.name(f.metric))
   put_verdicts(out, f)
   put_warnings(out, c)
   put_differences(out, c)

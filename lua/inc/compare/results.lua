@@ -9,6 +9,7 @@
 local core = require 'inc.core'
 local json = require 'inc.json'
 local log = require 'inc.run.log'
+local metric = require 'inc.compare.metric'
 local stats = require 'inc.compare.stats'
 
 local results = {}
@@ -70,18 +71,21 @@ end
 function results.of_run(s, a)
   local path = a.folder .. '/log.jsonl'
   local columns = core.path_kind(path) and log.read(path) or {step = {}, loss = {}}
-  local val = s.metric ~= 'loss' and points(columns, s.metric) or {}
+  local val = metric.is_validated(s.metric) and points(columns, s.metric) or {}
+  local times = step_times(columns, a.entry.read.batch)
   local fact = {seed = a.seed, rate = a.rate, state = a.state, step = a.step, why = a.why, val = val,
     loss = points(columns, 'loss'), train_loss = last_loss(columns)}
   if s.metric == 'loss' then
     fact.final = last_loss(columns)
     fact.best, fact.best_step = fact.final, a.step
+  elseif s.metric == 'img_s' then
+    fact.final, fact.best, fact.best_step = times.img_s or 0, times.img_s or 0, a.step
   elseif #val > 0 then
     local best = best_of(val, s.higher)
     fact.final, fact.best, fact.best_step = val[#val][2], best[2], best[1]
   end
   if a.state == 'finished' then fact.right = right_of(a.folder .. '/val.json', a.step) end
-  return fact, step_times(columns, a.entry.read.batch)
+  return fact, times
 end
 
 -- -- one entry ----------------------------------------------------------------------------------------------
@@ -116,7 +120,8 @@ local function summary(s, entry, runs)
     finals[i], bests[i] = run.final, run.best
     if run.state == 'diverged' then diverged = diverged + 1 end
   end
-  local r = {name = entry.name, rate = entry.rate, runs = runs, n = #runs, diverged = diverged,
+  local r = {name = entry.name, rate = entry.rate, lr = entry.read.optimizer.options.lr, runs = runs,
+    n = #runs, diverged = diverged,
     steps = entry.total,
     batch = entry.read.batch, memory = entry.memory, values = finals}
   r.final, r.final_low, r.final_high = stats.interval(finals, s.alpha)
@@ -151,7 +156,7 @@ end
 
 -- The base's mean, and a little less: one and two points, or five and ten percent of a loss.
 local function usual_targets(s, base)
-  if s.metric == 'loss' then return {} end
+  if not metric.is_validated(s.metric) then return {} end
   if s.higher then return {base.final, base.final - 0.01, base.final - 0.02} end
   return {base.final, base.final * 1.05, base.final * 1.1}
 end
@@ -185,7 +190,7 @@ local function verdicts(s, entries, pictures)
     end
   end
   local found = stats.verdicts(list, s.base, {higher = s.higher, alpha = s.alpha,
-    resolution = s.higher and pictures > 0 and 1 / pictures or nil})
+    resolution = metric.is_share(s.metric) and pictures > 0 and 1 / pictures or nil})
   for i, e in ipairs(entries) do e.against = found[i] or nil end
 end
 

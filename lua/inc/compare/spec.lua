@@ -8,6 +8,7 @@
 local core = require 'inc.core'
 local args = require 'inc.args'
 local build = require 'inc.train.build'
+local metric = require 'inc.compare.metric'
 local schedule = require 'inc.schedule'
 local settings = require 'inc.train.settings'
 
@@ -15,7 +16,7 @@ local spec = {}
 
 -- What belongs to the comparison as a whole, and what it does not take from train.
 local own = 'net:any?, data:any?, steps:int?, epochs:number?, seeds:any=3, out:string?, base:string?, ' ..
-  'metric:enum(val.top1|val.top5|val.loss|loss)?, alpha:number=0.05, targets:numbers?, trials:int?, ' ..
+  'metric:enum(val.top1|val.top5|val.loss|loss|img_s)?, alpha:number=0.05, targets:numbers?, trials:int?, ' ..
   'tune_steps:int?, tune_seed:int?, val:number=0.2, val_every:int?, save_seconds:number=60, ' ..
   'save_every:int?, workers:int=0, live:bool=true'
 local not_ours = {
@@ -191,7 +192,7 @@ local function train_table(s, entry, o)
     given[name] = entry[name]
     if given[name] == nil then given[name] = o[name] end
   end
-  given.threads = nil
+  given.threads, given.weights = nil, given.weights and core.path_full(given.weights)
   return given
 end
 
@@ -305,10 +306,10 @@ end
 local function read_metric(s, o)
   local held_out = s.images:info().val > 0
   s.metric = o.metric or (held_out and 'val.top1' or 'loss')
-  if not held_out and s.metric ~= 'loss' then
+  if not held_out and metric.is_validated(s.metric) then
     args.fail('compare: metric: %s wants pictures held out, and there are none (val = 0)', s.metric)
   end
-  s.higher = s.metric == 'val.top1' or s.metric == 'val.top5'
+  s.higher = metric.is_higher(s.metric)
 end
 
 local function read_base(s, o)

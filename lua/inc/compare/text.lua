@@ -1,6 +1,7 @@
 --- A comparison as text: what print(c) says, tables for spreadsheets, curves for plots.
 
 local json = require 'inc.json'
+local metric = require 'inc.compare.metric'
 local results = require 'inc.compare.results'
 local stats = require 'inc.compare.stats'
 
@@ -8,20 +9,19 @@ local text = {}
 
 -- -- numbers ------------------------------------------------------------------------------------------------
 
---- Is the metric a share that is read in percent?
-function text.is_share(metric) return metric == 'val.top1' or metric == 'val.top5' end
-
 --- A value of the metric as people read it: '81.4%' or '0.7312'.
-function text.value(metric, v)
+function text.value(name, v)
   if v == nil or v ~= v then return '-' end
   if v == math.huge then return 'never' end
-  return text.is_share(metric) and ('%.1f%%'):format(100 * v) or ('%.4f'):format(v)
+  if name == 'img_s' then return ('%.1f'):format(v) end
+  return metric.is_share(name) and ('%.1f%%'):format(100 * v) or ('%.4f'):format(v)
 end
 
 --- A difference of values: '+1.2 points' is written '+1.2'.
-function text.difference(metric, v)
+function text.difference(name, v)
   if v == nil or v ~= v then return '-' end
-  return text.is_share(metric) and ('%+.1f'):format(100 * v) or ('%+.4f'):format(v)
+  if name == 'img_s' then return ('%+.1f'):format(v) end
+  return metric.is_share(name) and ('%+.1f'):format(100 * v) or ('%+.4f'):format(v)
 end
 
 --- A p as people read it.
@@ -53,16 +53,10 @@ function text.steps(n)
   return n == math.huge and 'never' or ('%d'):format(math.floor(n + 0.5))
 end
 
---- 'top-1', 'loss': the metric in words.
-function text.metric_name(metric)
-  return ({['val.top1'] = 'top-1', ['val.top5'] = 'top-5', ['val.loss'] = 'held-out loss',
-    loss = 'training loss'})[metric]
-end
-
 --- A mean with its interval.
-function text.interval(metric, mean, low, high)
-  if not low then return text.value(metric, mean) end
-  return ('%s [%s, %s]'):format(text.value(metric, mean), text.value(metric, low), text.value(metric, high))
+function text.interval(name, mean, low, high)
+  if not low then return text.value(name, mean) end
+  return ('%s [%s, %s]'):format(text.value(name, mean), text.value(name, low), text.value(name, high))
 end
 
 -- -- sentences ----------------------------------------------------------------------------------------------
@@ -89,9 +83,9 @@ end
 function text.reasons(facts, i)
   local e, r = facts.entries[i], facts.entries[i].against
   if not r then return '', '', trained(e) end
-  local unit = text.is_share(facts.metric) and ' points ' or ' '
+  local unit = metric.is_share(facts.metric) and ' points ' or ' '
   local by = ('%s%s%s'):format(text.difference(facts.metric, r.seeds.mean), unit,
-    text.metric_name(facts.metric))
+    metric.name(facts.metric))
   return by, r.verdict ~= 'no claim' and tests_of(facts, r) or '', trained(e)
 end
 
@@ -169,23 +163,44 @@ local function tuning_of(facts, i)
   end
 end
 
-local function table_rows(c)
-  local f, name = c.facts, text.metric_name(c.facts.metric)
-  local rows = {{'entry', 'final ' .. name .. ' [95%]', 'best', 'difference', 'p', 'steps to base',
-    'time to base',
-    'img/s', 'memory', 'trials', 'diverged'}}
-  rows[1][2] = ('final %s [%g%%]'):format(name, 100 * (1 - f.alpha))
+local function result_rows(f)
+  local name = metric.name(f.metric)
+  local rows = {{'entry', ('final %s [%g%%]'):format(name, 100 * (1 - f.alpha)), 'best', 'difference', 'p',
+    'diverged'}}
   for i, e in ipairs(f.entries) do
-    local t, target = c.times.entries[i], e.targets[1] or {}
-    local tuned = tuning_of(f, i)
-    rows[#rows + 1] = {e.name, text.interval(f.metric, e.final, e.final_low, e.final_high),
-      text.value(f.metric, e.best), e.against and text.difference(f.metric, e.against.seeds.mean) or 'base',
-      e.against and text.p(e.against.p) or '', text.steps(target.steps),
-      text.duration((t.targets[1] or {}).seconds), t.img_s and ('%.1f'):format(t.img_s) or '-',
-        text.bytes(e.memory),
-      tuned and ('%d'):format(#tuned.trials) or '-', ('%d/%d'):format(e.diverged, e.n)}
+    local r = e.against
+    rows[i + 1] = {e.name, text.interval(f.metric, e.final, e.final_low, e.final_high), text.value(f.metric,
+      e.best),
+      r and text.difference(f.metric, r.seeds.mean) or 'base', r and text.p(r.p) or '',
+      ('%d of %d'):format(e.diverged, e.n)}
   end
   return rows
+end
+
+local function cost_rows(c)
+  local f = c.facts
+  local rows = {{'entry', 'steps to target', 'time to target', 'img/s', 'memory', 'lr', 'trials'}}
+  for i, e in ipairs(f.entries) do
+    local t, target, tuned = c.times.entries[i], e.targets[1] or {}, tuning_of(f, i)
+    rows[i + 1] = {e.name, text.steps(target.steps), text.duration((t.targets[1] or {}).seconds),
+      t.img_s and ('%.1f'):format(t.img_s) or '-', text.bytes(e.memory), ('%g'):format(e.rate or e.lr),
+      ('%d'):format(tuned and #tuned.trials or 0)}
+  end
+  return rows
+end
+
+-- Words that fit into a terminal of 80 columns; lines after the first stand in by two.
+local function fold(words)
+  local lines, at = {}, ''
+  for word in words:gmatch '%S+' do
+    if #at > 0 and width(at) + 1 + width(word) > 79 then
+      lines[#lines + 1] = at
+      at = ' '
+    end
+    at = #at > 0 and at .. ' ' .. word or word
+  end
+  lines[#lines + 1] = at
+  return table.concat(lines, '\n')
 end
 
 --- What print(c) shows.
@@ -198,8 +213,14 @@ function text.of(c)
     if i ~= f.base or f.entries[i].diverged > 0 then lines[#lines + 1] = text.verdict(f, i) end
   end
   for _, w in ipairs(text.warnings(c)) do lines[#lines + 1] = 'note: ' .. w end
-  lines[#lines + 1] = ''
-  table.move(grid(table_rows(c)), 1, #f.entries + 1, #lines + 1, lines)
+  for i = 1, #lines do lines[i] = fold(lines[i]) end
+  for _, rows in ipairs{result_rows(f), cost_rows(c)} do
+    lines[#lines + 1] = ''
+    table.move(grid(rows), 1, #rows, #lines + 1, lines)
+  end
+  if f.targets[1] then
+    lines[#lines + 1] = ('target: %s'):format(text.value(f.metric, f.targets[1]))
+  end
   lines[#lines + 1] = ''
   lines[#lines + 1] = ('page: %s/compare.html  tables: compare.csv, runs.csv'):format(c.folder)
   return table.concat(lines, '\n')
