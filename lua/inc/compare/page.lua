@@ -188,9 +188,8 @@ local function put_results(out, c, times)
   for i in ipairs(f.entries) do rows[i] = result_row(c, i, times) end
   out:put '<h2>Results</h2>'
   put_table(out, head, rows, true)
-  out:put('<p class="note">Means over %d seeds with their %g%% intervals%s. %s A heading sorts.</p>',
-    #f.seeds,
-    100 * (1 - f.alpha), metric.is_share(f.metric) and '; differences in points' or '',
+  out:put('<p class="note">Means over %s with their %g%% intervals%s. %s A heading sorts.</p>',
+    text.plural(#f.seeds, 'seed'), 100 * (1 - f.alpha), metric.is_share(f.metric) and '; differences in points' or '',
     f.targets[1] and ('The target is %s.'):format(text.value(f.metric, f.targets[1])) or '')
 end
 
@@ -334,9 +333,8 @@ function page.of(c, times)
   out:put '<meta name="color-scheme" content="light dark">'
   out:put('<title>%s compared</title><style>', title)
   out[#out + 1] = style.css
-  out:put('</style></head><body><h1>%s</h1><p class="soft">%d entries, %d seeds, base: %s, by %s</p>', title,
-    #names,
-    #f.seeds, escape(names[f.base]), metric.name(f.metric))
+  out:put('</style></head><body><h1>%s</h1><p class="soft">%d entries, %s, base: %s, by %s</p>', title,
+    #names, text.plural(#f.seeds, 'seed'), escape(names[f.base]), metric.name(f.metric))
   put_verdicts(out, f)
   put_warnings(out, c)
   put_differences(out, c)

@@ -90,24 +90,26 @@ end
 
 -- -- one entry ----------------------------------------------------------------------------------------------
 
--- The value that a diverged run counts as.
+-- The value that a diverged run counts as: no picture right, or for losses the worst that a run which did not
+-- diverge ever had, and that of guessing at least.
 local function worst_value(s, all)
   if s.higher then return 0 end
   local worst = math.log(math.max(2, #s.images:classes()))
   for _, runs in ipairs(all) do
     for _, run in ipairs(runs) do
-      for _, p in ipairs(run.val) do worst = math.max(worst, p[2] == p[2] and p[2] or 0) end
-      for _, p in ipairs(s.metric == 'loss' and run.loss or {}) do worst = math.max(worst, p[2]) end
+      for _, p in ipairs(run.state == 'finished' and (s.metric == 'loss' and run.loss or run.val) or {}) do
+        worst = math.max(worst, p[2])
+      end
     end
   end
   return worst
 end
 
-local function count_as(runs, worst, pictures)
+local function count_as(name, runs, worst, pictures)
   for _, run in ipairs(runs) do
     if run.state == 'diverged' then
       run.last_value = run.final
-      run.final, run.best = worst, run.best or worst
+      run.final, run.best = worst, metric.is_validated(name) and run.best or worst
       run.right = {}
       for i = 1, pictures do run.right[i] = false end
     end
@@ -207,7 +209,7 @@ function results.of(s, arms)
   local pictures, entries = least_pictures(all), {}
   local worst = worst_value(s, all)
   for i, runs in ipairs(all) do
-    count_as(runs, worst, pictures)
+    count_as(s.metric, runs, worst, pictures)
     entries[i], times[i] = summary(s, s.entries[i], runs), time_of_entry(times[i])
   end
   verdicts(s, entries, pictures)

@@ -48,7 +48,7 @@ th[aria-sort=ascending] button:after{content:" \2191"}th[aria-sort=descending] b
 .legend{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:.9rem;margin:4px 0}
 .plots{display:grid;gap:20px;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr))}
 figure{margin:0}figure h3{font-size:.95rem;margin:0 0 2px}svg{display:block;width:100%;height:auto}
-svg text{font-size:11px;fill:var(--soft)}svg .mid{text-anchor:middle}svg .end{text-anchor:end}
+svg text{font-size:12px;fill:var(--soft)}svg .mid{text-anchor:middle}svg .end{text-anchor:end}
 svg .row{fill:var(--fg);
 font-size:12px}
 .grid{stroke:var(--line);stroke-width:1}.zero{stroke:var(--fg);stroke-width:1.2}

@@ -14,7 +14,7 @@ function text.value(name, v)
   if v == nil or v ~= v then return '-' end
   if v == math.huge then return 'never' end
   if name == 'img_s' then return ('%.1f'):format(v) end
-  return metric.is_share(name) and ('%.1f%%'):format(100 * v) or ('%.4f'):format(v)
+  return metric.is_share(name) and ('%.1f%%'):format(100 * v) or (v < 1e5 and '%.4f' or '%.4g'):format(v)
 end
 
 --- A difference of values: '+1.2 points' is written '+1.2'.
@@ -61,7 +61,10 @@ end
 
 -- -- sentences ----------------------------------------------------------------------------------------------
 
-local function plural(n, word) return ('%d %s%s'):format(n, word, n == 1 and '' or 's') end
+--- '1 seed', '3 seeds'.
+function text.plural(n, word) return ('%d %s%s'):format(n, word, n == 1 and '' or 's') end
+
+local plural = text.plural
 
 local function trained(e)
   if e.diverged == 0 then return '' end
