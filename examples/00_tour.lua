@@ -35,11 +35,11 @@ end
 folder = os.tmpname()
 os.remove(folder)
 for class, colour in ipairs{{200, 60, 60}, {60, 200, 60}, {60, 60, 200}} do
-  inc.make_folder(('%s/class%d'):format(folder, class))
+  inc.core.make_folder(('%s/class%d'):format(folder, class))
   for i = 1, 20 do
     local noise = inc.rand{3, 64, 64} * 120 - 60
     local picture = (noise + inc.tensor(colour):view{3, 1, 1}):clamp{min = 0, max = 255}:cast 'u8'
-    inc.image_save(('%s/class%d/%02d.png'):format(folder, class, i), picture)
+    data.save_image(('%s/class%d/%02d.png'):format(folder, class, i), picture)
   end
 end
 pictures = data.folder{folder, val = 0.25, seed = 1}

@@ -137,6 +137,20 @@ local function got(v)
   return #text > 60 and 'a ' .. type(v) or text
 end
 
+-- -- objects ------------------------------------------------------------------------------------------------
+
+--- Kinds of objects that users hold, by what the documentation calls one: {run = {methods =, fields =}}.
+args.objects = {}
+
+--- Name a kind of object for help and its tests: its methods are then run:stop, run:wait, ..., its computed
+-- fields run.log.
+-- @param name what the documentation calls one: 'run'
+-- @param methods, fields tables name -> function
+-- @param inner names that are not for users, apart by spaces
+function args.object(name, methods, fields, inner)
+  args.objects[name] = {methods = methods, fields = fields or {}, inner = inner or ''}
+end
+
 -- -- signatures ---------------------------------------------------------------------------------------------
 
 local Spec = {}

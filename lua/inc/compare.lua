@@ -193,6 +193,7 @@ function Comparison:__tostring() return text.of(self) end
 function Comparison.__index(_, key) return methods[key] end
 
 Comparison.__names = methods
+args.object('c', methods, nil, 'write_files')
 
 --- (for compare) result.json, compare.csv, runs.csv and compare.html in the comparison's folder. result.json
 -- is what does not depend on the clock.

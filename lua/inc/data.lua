@@ -15,6 +15,8 @@ local data = {}
 
 local Folder, Part = {}, {}
 Folder.__index, Part.__index = Folder, Part
+args.object('folder', Folder)
+args.object('part', Part)
 
 local function note(format, ...) io.stderr:write(format:format(...), '\n') end
 
@@ -41,12 +43,14 @@ local function picture_number(self, i)
 end
 
 --- part:item(i): the i-th picture as {file = , class = , label = }; negative counts from the end.
+-- > flowers.train:item(1).class
 function Part:item(i)
   local item = self.images:item(picture_number(self, i))
   return {file = self.folder.root .. '/' .. item.path, class = self.classes[item.label], label = item.label}
 end
 
 --- part:image(i): the i-th picture whole, upright, as a u8 tensor [3, H, W].
+-- > flowers.val:image(-1):dtype()  --> u8
 function Part:image(i) return core.image(self:item(i).file) end
 
 local view_options = 'augment:enum(inception|light|none|eval)?, size:int=299, crop:number?, ' ..
@@ -146,13 +150,16 @@ end
 
 --- The list of pictures that a run keeps, as data.folder gave it; no picture is looked at.
 -- @param file the list's file
+-- > data.list 'runs/first/pictures.txt'
 function data.list(file) return wrap(core.images_load(file)) end
 
 --- folder:save(file): write the list of pictures; data.list reads it.
+-- > flowers:save 'pictures.txt'
 function Folder:save(file) core.images_save(self.images, file) end
 
 --- folder:diff(now): what differs in another scan, a list of {kind = , path = }; kind is 'missing', 'new' or
 -- 'changed'.
+-- > #flowers:diff(data.folder{'photos'})  --> 0
 function Folder:diff(now) return core.images_diff(self.images, now.images) end
 
 function Folder:__len() return self.info.train + self.info.val end
@@ -193,6 +200,7 @@ function Folder:show(given)
 end
 
 --- image 'rose.jpg': a picture (JPEG or PNG), upright, as a u8 tensor [3, H, W].
+-- > data.image 'rose.jpg'
 data.image = core.image
 
 --- What a loader would make of one picture: a u8 tensor [3, size, size].
@@ -209,6 +217,7 @@ data.view_spec = args.spec('data.view', 'picture:tensor; ' .. view_options)
 --- Write a picture to a PNG file.
 -- @param path the file
 -- @param picture a u8 tensor [3, H, W]
+-- > data.save_image('grey.png', inc.full{3, 8, 8, value = 128, dtype = 'u8'})
 function data.save_image(path, picture) core.image_save(path, picture) end
 
 return data

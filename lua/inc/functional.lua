@@ -16,6 +16,7 @@ local norm_spec = args.spec('batch_norm', 'training:bool=false; momentum:number=
 -- @param running_mean, running_var [C], or nil in training
 -- @param weight, bias [C] or nil
 -- @param options training, momentum, eps, unbiased (of the running variance; false as TensorFlow has it)
+-- > nn.functional.batch_norm(inc.randn{4, 3}, nil, nil, nil, nil, {training = true}):shape()  --> {4, 3}
 function functional.batch_norm(x, running_mean, running_var, weight, bias, options)
   local o = norm_spec(options)
   if not o.training then
@@ -33,6 +34,7 @@ local dropout_spec = args.spec('dropout', 'p:number=0.5; training:bool=true')
 
 --- Sets elements to zero with probability p and scales the others by 1 / (1 - p).
 -- @param options p, training
+-- > nn.functional.dropout(inc.ones{4}, {p = 0.5, training = false}):tolist()  --> {1, 1, 1, 1}
 function functional.dropout(x, options)
   local o = dropout_spec(options)
   if not o.training or o.p == 0 then return x end
@@ -52,6 +54,7 @@ end
 
 --- The share of rows of `logits` whose label is among the k best.
 -- @param options k = 1
+-- > nn.functional.accuracy(inc.tensor{{0, 1}, {1, 0}}, inc.tensor{2, 2, dtype = 'i64'}):item()  --> 0.5
 function functional.accuracy(logits, labels, options)
   local k = options and options.k or 1
   local _, best = logits:topk{k = math.min(k, logits:size(-1))}

@@ -38,18 +38,35 @@ local function at_path(name)
   return value
 end
 
--- The specification of a one-table call (inc/args.lua), shown as the call.
-local function spec_call(e)
+-- The specification of a one-table call (inc/args.lua).
+local function spec_of(e)
   local value = e.name:find '^[%w_.]+$' and at_path(e.name) -- naming a part loads it, with its descriptions
   local specs = require 'inc.args'.specs
   local class = type(value) == 'table' and rawget(value, '_spec')
-  local spec = class or specs[e.name] or specs[e.name:gsub('^inc%.', '')]
-  if not spec then return nil end
+  return class or specs[e.name] or specs[e.name:gsub('^inc%.', '')] or specs[e.name:match '[%w_]+$']
+end
+
+-- The same for an op: its name, and its options as spec has them.
+local function op_params(e)
+  local list = {}
+  for item in (e.sig:match '^(.-)%s*%->' or e.sig):gmatch '[^,]+' do
+    local name, kind, default = item:match '^%s*([%w_]+)%s*:%s*([^=%s]+)%s*=?%s*(.-)%s*$'
+    if name and not kind:find '^tensor' then
+      list[#list + 1] = {name = name, shown = default ~= '' and name .. ' = ' .. default or name}
+    end
+  end
+  return e.op, list
+end
+
+local function shown(p)
+  if p.default == nil then return p.name end
+  return ('%s = %s'):format(p.name, require 'inc.args'.show(p.default))
+end
+
+local function spec_call(e, spec)
   local first, rest = {}, {}
   for _, p in ipairs(spec.params) do
-    local text = p.name
-    if p.default ~= nil then text = ('%s = %s'):format(p.name, require 'inc.args'.show(p.default))
-    elseif p.optional then text = p.name .. '?' end
+    local text = p.default == nil and p.optional and p.name .. '?' or shown(p)
     table.insert(p.positional and first or rest, text)
   end
   local inner = table.concat(first, ', ')
@@ -69,38 +86,148 @@ local function wrap(text, width, indent, lines)
   if line ~= '' then lines[#lines + 1] = indent .. line end
 end
 
--- Paragraphs are joined and wrapped; a @param line and its continuation become one indented row.
-local function body(e, lines)
-  local paragraph = {}
-  local function flush()
-    if #paragraph > 0 then wrap(table.concat(paragraph, ' '), 78, '  ', lines) end
-    paragraph = {}
-  end
+-- A @param or @return with its continuation: {tag, names = {...}, text = ...}; nil for other lines.
+local function tagged(line)
+  local tag, rest = line:match '^%s*@(%a+)%s+(.*)$'
+  if not tag then return nil end
+  local item, done = {tag = tag, names = {}, whole = rest}, 0
+  repeat
+    local name, stop = rest:match('^([%w_.]+),%s*()', done + 1)
+    if name then
+      item.names[#item.names + 1] = name
+      done = stop - 1
+    end
+  until not name
+  local last, text = rest:sub(done + 1):match '^([%w_.]+)%s*(.*)$'
+  item.names[#item.names + 1], item.text = last, text or ''
+  return item
+end
+
+-- The text of an entry in paragraphs and what it says of parameters, in order.
+local function pieces(e)
+  local list, last = {}, nil
   for _, line in ipairs(e.text) do
-    local tag, rest = line:match '^%s*@(%a+)%s+(.*)$'
-    if tag then
-      flush()
-      paragraph = {tag == 'return' and 'returns ' .. rest or '- ' .. rest}
-    elseif line:find '^%s*$' then flush()
-    elseif line:find '^%s%s+' and not (paragraph[1] or ''):find '^%- ' then
-      flush()
-      lines[#lines + 1] = '  ' .. line
-    else paragraph[#paragraph + 1] = line end
+    local item = tagged(line)
+    if item then
+      last = item
+      list[#list + 1] = last
+    elseif last and last.tag and line:find '^%s%s+' then last.text = last.text .. ' ' .. line:match '%S.*$'
+    elseif line:find '^%s*$' then last = nil
+    elseif line:find '^%s%s+' then list[#list + 1] = {verbatim = line}
+    elseif last and last.paragraph then last.paragraph = last.paragraph .. ' ' .. line
+    else
+      last = {paragraph = line}
+      list[#list + 1] = last
+    end
+    if list[#list] and list[#list].verbatim then last = nil end
   end
-  flush()
+  return list
+end
+
+local COLUMN = 22 -- where the texts of options begin
+
+local function option_row(name, text, lines)
+  local words = {}
+  wrap(text, 78 - COLUMN, '', words)
+  local lead = '  ' .. name
+  if #lead >= COLUMN then
+    lines[#lines + 1] = lead
+    lead = ''
+  end
+  for i, each in ipairs(words) do
+    local before = i == 1 and lead or ''
+    lines[#lines + 1] = before .. (' '):rep(COLUMN - #before) .. each
+  end
+end
+
+-- A row an option: what the comment says of it alone, or the common text, or what the comment says of
+-- several.
+local function option_rows(call, params, tags, lines)
+  local options, rows = require 'inc.help.options', {}
+  for _, p in ipairs(params) do
+    local alone, several
+    for _, tag in ipairs(tags) do
+      for _, name in ipairs(tag.names) do
+        if name == p.name and tag.text ~= '' then
+          if #tag.names == 1 then alone = tag.text else several = tag.text end
+        end
+      end
+    end
+    local text = alone or options.text(call, p.name) or several
+    if text then option_row(p.shown or shown(p), text, rows) end
+  end
+  if #rows > 0 then lines[#lines + 1] = '' end
+  table.move(rows, 1, #rows, #lines + 1, lines)
+end
+
+local function is_told(tag, params)
+  local known = {['...'] = true}
+  for _, p in ipairs(params) do known[p.name] = true end
+  for _, name in ipairs(tag.names) do
+    if not known[name] then return false end
+  end
+  return true
+end
+
+local function body(list, params, lines)
+  for _, piece in ipairs(list) do
+    if piece.paragraph then wrap(piece.paragraph, 78, '  ', lines)
+    elseif piece.verbatim then lines[#lines + 1] = '  ' .. piece.verbatim
+    elseif piece.tag == 'return' then wrap('returns ' .. piece.whole, 78, '  ', lines)
+    elseif not is_told(piece, params) then
+      option_row(table.concat(piece.names, ', '), piece.text ~= '' and piece.text or '-', lines)
+    end
+  end
+end
+
+local function command_line(e, spec)
+  local first = spec.params[1]
+  local value = first and first.positional and first.name ~= 'net' and first.name or first and 'data' or ''
+  value = value:upper()
+  return ('On the command line: incsh %s %s --name value, with - for _ in names; --help.'):format(e.name, value)
+end
+
+local function headline(e, spec, lines)
+  local call = e.kind == 'op' and op_call(e) or spec and spec_call(e, spec) or e.name .. (e.params or '')
+  wrap(call, 78, '', lines)
+  for i = 2, #lines do lines[i] = '    ' .. lines[i] end
+end
+
+local function append_examples(e, lines)
+  if #e.examples > 0 then lines[#lines + 1] = '' end
+  for _, example in ipairs(e.examples) do lines[#lines + 1] = '  > ' .. example end
 end
 
 local function entry_text(e)
-  local call = e.kind == 'op' and op_call(e) or spec_call(e)
-  local lines = {}
-  wrap(call or e.name .. (e.params or ''), 78, '', lines)
-  for i = 2, #lines do lines[i] = '    ' .. lines[i] end
-  body(e, lines)
-  if #e.examples > 0 then
-    lines[#lines + 1] = ''
-    for _, example in ipairs(e.examples) do lines[#lines + 1] = '  > ' .. example end
+  local spec = e.kind ~= 'op' and spec_of(e) or nil
+  local call, params = spec and spec.name or e.name, spec and spec.params or {}
+  if e.kind == 'op' then call, params = op_params(e) end
+  local lines, list, tags = {}, pieces(e), {}
+  for _, piece in ipairs(list) do
+    if piece.tag == 'param' then tags[#tags + 1] = piece end
   end
+  headline(e, spec, lines)
+  body(list, params, lines)
+  option_rows(call, params, tags, lines)
+  if e.verb and spec then
+    lines[#lines + 1] = ''
+    wrap(command_line(e, spec), 78, '  ', lines)
+  end
+  append_examples(e, lines)
   return table.concat(lines, '\n')
+end
+
+-- Names that begin with `prefix` and : or ., a line each with the first sentence: what a run can do.
+local function members(prefix)
+  local lines = {}
+  for name, e in pairs(index.all().names) do
+    local of, sign = name:match '^(.-)([:.])[%w_]+$'
+    if of == prefix and (sign == ':' or require 'inc.args'.objects[prefix] or prefix == 'x') then
+      lines[#lines + 1] = ('  %-24s %s'):format(name, help.summary(e))
+    end
+  end
+  table.sort(lines)
+  return #lines > 0 and table.concat(lines, '\n') or nil
 end
 
 -- -- finding ----------------------------------------------------------------------------------------------
@@ -120,10 +247,19 @@ local function nearest(name)
   return require 'inc.args'.nearest(name:match '[%w_]*$', known)
 end
 
+--- The first sentence of an entry.
+function help.summary(e)
+  local text = table.concat(e.text, ' '):gsub('^[%w_.:]+[%({ ][^:]*: ', ''):gsub('^[%w_]+[.:][%w_]+: ', '')
+  local sentence = (text:match '^(.-[.:;])%s' or text):gsub('[:;]$', '.')
+  return #sentence > 52 and sentence:sub(1, 49) .. '...' or sentence
+end
+
 -- Text for a name, or nil and a sentence.
 local function by_name(name)
   if name == '' then return overview() end
   if type(topics[name]) == 'string' then return topics[name] end
+  local object = not index.all().names[name] and members(name)
+  if object then return object end
   local found = index.find(name)
   if #found > 0 then
     local texts = {}
@@ -148,6 +284,14 @@ local function name_in(t, value)
   end
 end
 
+-- What the documentation calls an object such as a run, by its metatable.
+local function object_of(value)
+  local meta = getmetatable(value)
+  for name, object in pairs(require 'inc.args'.objects) do
+    if meta and (meta.__index == object.methods or meta.__names == object.methods) then return name end
+  end
+end
+
 --- Text about a value: a function, a class, a layer, a tensor; nil when there is none.
 function help.of_value(value)
   if type(value) == 'function' then
@@ -155,6 +299,8 @@ function help.of_value(value)
     local name = not e and name_in(require 'inc.core', value)
     return e and entry_text(e) or name and by_name('inc.' .. name)
   elseif type(value) == 'table' then
+    local object = object_of(value)
+    if object then return members(object) end
     local class = rawget(value, '_class') or value
     local name = rawget(class, '_name')
     return name and by_name(name)
@@ -196,26 +342,32 @@ function help.source(what)
   return table.concat(lines, '\n')
 end
 
---- Lines "name  first sentence" of everything whose name or text contains `word`.
+--- Lines "name  first sentence" of everything public whose name, text or option contains `word`.
+-- > inc.help.search 'smoothing':find 'cross_entropy' ~= nil  --> true
 function help.search(word)
-  local lines, wanted = {}, word:lower()
-  for _, e in ipairs(index.all()) do
-    local text = table.concat(e.text, ' ')
-    if e.name:lower():find(wanted, 1, true) or text:lower():find(wanted, 1, true) then
-      lines[#lines + 1] = ('  %-28s %s'):format(e.name, text:sub(1, 48))
-    end
+  local lines, wanted, seen = {}, word:lower(), {}
+  local function add(name, text, summary)
+    if seen[name] or not (name .. ' ' .. text):lower():find(wanted, 1, true) then return end
+    seen[name] = true
+    lines[#lines + 1] = ('  %-26s %s'):format(name, summary)
   end
+  for name, e in pairs(index.all().names) do
+    if name == e.name then add(name, table.concat(e.text, ' '), help.summary(e)) end
+  end
+  for name, text in pairs(require 'inc.help.options'.common) do add(name .. ' =', text, text) end
+  for _, name in ipairs(topics.order) do add('help ' .. name, topics[name], topics.summary[name]) end
   table.sort(lines)
   return #lines > 0 and table.concat(lines, '\n') or ('nothing mentions %q'):format(word)
 end
 
---- Print everything whose name or text contains `word`.
+--- apropos 'word': print everything whose name, text or option contains it, a line each.
+-- > apropos 'smoothing'
 function help.apropos(word) print(help.search(word)) end
 
 -- -- examples ---------------------------------------------------------------------------------------------
 
--- Lines of an example that make one entry, as they would be typed.
-local function entries(lines)
+--- Lines of examples joined to entries, as they would be typed.
+function help.entries(lines)
   local session, list, open = require 'inc.shell.eval'.new 'help', {}, nil
   for _, line in ipairs(lines) do
     open = open and open .. '\n' .. line or line
@@ -233,7 +385,7 @@ end
 function help.examples()
   return coroutine.wrap(function()
     for _, e in ipairs(index.all()) do
-      for _, line in ipairs(entries(e.examples)) do
+      for _, line in ipairs(help.entries(e.examples)) do
         local code, expect = line:match '^(.-)%s*%-%->%s*([^\n]-)%s*$'
         coroutine.yield {name = e.name, code = code or line, expect = expect}
       end

@@ -9,11 +9,17 @@
 local core = require 'inc.core'
 
 local inc = {}
-for _, part in ipairs{core, (require 'inc.tensor')} do
-  for name, value in pairs(part) do inc[name] = value end
+
+-- What of the core is for users: every op that is not hidden, and these. The rest stays in inc.core, for
+-- layers and tests.
+local core_names = 'tensor zeros ones full rand randn arange eye image is_tensor no_grad grad_enabled ' ..
+  'set_grad_enabled seed precision threads devices stats load'
+for name in core_names:gmatch '%S+' do inc[name] = core[name] end
+for _, op in ipairs(core.ops()) do
+  if not op.hidden then inc[op.name] = core[op.name] end
 end
 for name, value in pairs(require 'inc.tensor') do inc[name] = value end
-inc.core = core -- hidden ops and switches, for layers and tests
+inc.core = core
 
 --- Where the program's files lie: lua/, models/ and scripts/ are below it.
 inc.root = debug.getinfo(1, 'S').source:match '^@(.*)lua/inc/init%.lua$' or ''
@@ -29,7 +35,7 @@ local verbs = {
 }
 -- Verbs that are not in a file of their name.
 local verb_files = {diff = 'inc.run.diff', runs = 'inc.run.table'}
-local global_modules = {'data', 'help', 'models', 'nn', 'optim', 'plot', 'recipes', 'show'}
+local global_modules = {'apropos', 'data', 'help', 'models', 'nn', 'optim', 'plot', 'recipes', 'show', 'tour'}
 
 -- -- loading ------------------------------------------------------------------------------------------------
 
@@ -53,7 +59,10 @@ local function load_verb(name)
   return function() error(name .. ': not built yet', 2) end
 end
 
-local loaders = {}
+local loaders = {
+  apropos = function() return inc.help.apropos end,
+  tour = function() return try_require 'inc.tour' end,
+}
 for _, name in ipairs(modules) do
   loaders[name] = function() return try_require('inc.' .. name) end
 end
@@ -68,7 +77,7 @@ local function load_part(_, key)
   return rawget(inc, key)
 end
 
-setmetatable(inc, {__index = load_part, __names = loaders})
+setmetatable(inc, {__index = load_part, __names = loaders, __verbs = verbs})
 
 -- -- functions that need more than C ------------------------------------------------------------------------
 
@@ -89,6 +98,8 @@ function inc.try(f, ...) return answer(pcall(f, ...)) end
 -- @param what a net (its parameters, running statistics and preprocessing), an ordered list of
 --   {name, tensor}, or one tensor
 -- @param metadata extra strings for the head of the file
+-- > inc.save('a.safetensors', net)
+-- > inc.save('b.safetensors', {{'mean', inc.zeros{3}}})
 function inc.save(path, what, metadata)
   return inc.weights.save(path, what, metadata)
 end

@@ -83,9 +83,11 @@ end
 function json.decode(text) return core.json_decode(text) end
 
 --- The value of a JSON file.
+-- > inc.json.read 'runs/first/config.json'.batch
 function json.read(path) return core.json_decode(core.read_file(path)) end
 
 --- Write a value to a JSON file: whole or not at all.
+-- > inc.json.write('a.json', {loss = 0.5})
 function json.write(path, value) core.write_file(path, json.encode(value, true) .. '\n') end
 
 return json

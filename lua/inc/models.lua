@@ -10,6 +10,7 @@ local models = {}
 local root = debug.getinfo(1, 'S').source:match '^@(.*)lua/inc/models%.lua$' or ''
 
 --- The names of all models, sorted.
+-- > models.names()  --> {'inception_v3'}
 function models.names() return {'inception_v3'} end
 
 local function load_model(name)
@@ -35,6 +36,7 @@ end
 
 --- The net of a weights file that was saved from one of our models, with its weights.
 -- @param path a safetensors file
+-- > net = models.open 'runs/first/best.safetensors'
 function models.open(path)
   local weights = require 'inc.weights'
   local file = weights.read(path)

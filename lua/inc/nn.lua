@@ -26,6 +26,7 @@ local weights = require 'inc.weights'
 function Module:load(path, options) return weights.load_into(self, path, options) end
 
 --- Save parameters, running statistics and preprocessing; the same as inc.save(path, net).
+-- > net:save 'a.safetensors'
 function Module:save(path, metadata) return weights.save(path, self, metadata) end
 
 return nn

@@ -1,17 +1,19 @@
 --- inc.plan: a whole step planned once and replayed (core/plan/plan.h has the C side).
 --
--- `inc.plan(f)` returns a callable. The first call with a new key traces f with shapes only (twice: what a plan
--- replays must not depend on which call it is, and both traces must agree), runs the passes
+-- `inc.plan(f)` returns a callable. The first call with a new key traces f with shapes only (twice: what is
+-- replayed must not depend on which call it was, so both traces must agree), runs the passes
 -- and keeps the compiled plan; later calls replay it from C. The key is the shape, dtype and layout of every
 -- tensor argument, the value of every other one, the precision, whether gradients are on, and what f read
 -- besides its arguments: the identity of its upvalues and the training flags of the layers it called. So a
 -- rebound `net` or `opt` is traced anew; it never trains the old one in silence.
 
 local core = require 'inc.core'
+local args = require 'inc.args'
 
 local Plan = {}
 Plan.__index = Plan
 Plan.__name = 'plan'
+args.object('step', Plan)
 
 local known = {
   'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'reference', 'exact',
@@ -126,16 +128,16 @@ local function describe(v)
   return type(v) .. ':' .. tostring(v)
 end
 
-local function key_of(args, n)
+local function key_of(values, n)
   local parts = {core.precision(), tostring(core.grad_enabled())}
-  for i = 1, n do parts[#parts + 1] = describe(args[i]) end
+  for i = 1, n do parts[#parts + 1] = describe(values[i]) end
   return table.concat(parts, ' ')
 end
 
 -- -- tracing ------------------------------------------------------------------------------------------------
 
 local function no_random()
-  require 'inc.args'.fail('plan: math.random: drawn once while tracing and never again: draw outside and ' ..
+  args.fail('plan: math.random: drawn once while tracing and never again: draw outside and ' ..
     'pass the number to the plan as an argument')
 end
 
@@ -157,31 +159,31 @@ local function trace(f, specs, options)
 end
 
 -- f with its non-tensor arguments filled in, taking tensors only.
-local function tensors_only(f, args, n)
+local function tensors_only(f, values, n)
   return function(...)
     local given, at, full = {...}, 0, {}
     for i = 1, n do
-      if core.is_tensor(args[i]) then
+      if core.is_tensor(values[i]) then
         at = at + 1
         full[i] = given[at]
       else
-        full[i] = args[i]
+        full[i] = values[i]
       end
     end
     return f(table.unpack(full, 1, n))
   end
 end
 
-local function make(self, args, n)
+local function make(self, values, n)
   local specs = {}
   for i = 1, n do
-    if core.is_tensor(args[i]) then specs[#specs + 1] = spec_of(args[i]) end
+    if core.is_tensor(values[i]) then specs[#specs + 1] = spec_of(values[i]) end
   end
   local ups = upvalues(self.f, {}, {})
   local flags
   local compiled, globals, env = record_globals(self.f, ups, function()
     local c
-    c, flags = trace(tensors_only(self.f, args, n), specs, self.options)
+    c, flags = trace(tensors_only(self.f, values, n), specs, self.options)
     return c
   end)
   return {compiled = compiled, notes = flags, upvalues = ups, globals = globals, env = env}
@@ -198,14 +200,14 @@ local function warn_many(self, key)
     many_keys, self.last or '', key))
 end
 
-local function find(self, args, n)
-  local key = key_of(args, n)
+local function find(self, values, n)
+  local key = key_of(values, n)
   local list = self.plans[key]
   for _, plan in ipairs(list or {}) do
     if still_valid(plan) then return plan end
   end
   warn_many(self, key)
-  local plan = make(self, args, n)
+  local plan = make(self, values, n)
   self.plans[key] = list or {}
   -- a plan whose surroundings changed rarely comes back, but train/eval switches do: keep two
   table.insert(self.plans[key], 1, plan)
@@ -215,12 +217,12 @@ local function find(self, args, n)
 end
 
 function Plan:__call(...)
-  local args, n = {...}, select('#', ...)
-  local plan = find(self, args, n)
+  local values, n = {...}, select('#', ...)
+  local plan = find(self, values, n)
   self.current = plan.compiled
   local tensors = {}
   for i = 1, n do
-    if core.is_tensor(args[i]) then tensors[#tensors + 1] = args[i] end
+    if core.is_tensor(values[i]) then tensors[#tensors + 1] = values[i] end
   end
   return plan.compiled:run(table.unpack(tensors))
 end
@@ -233,15 +235,19 @@ end
 --- step:explain(): one row a kernel: layer, kernel, layouts, bytes, what was fused, and the times of the
 -- kernels that were compared for it. After step:profile(true)
 -- and a call, with times, rates, and their share of what this machine was measured to do at most.
+-- > step:explain()
 function Plan:explain() return current(self, 'explain'):explain() end
 
 --- step:memory(): bytes {arena, workspace, kept, captured, total}, known before anything is allocated.
+-- > step:memory().arena
 function Plan:memory() return current(self, 'memory'):memory() end
 
 --- step:dump 'fuse': the graph as text after a pass (inc.plan(f, {dumps = true})).
+-- > step:dump 'fuse'
 function Plan:dump(pass) return current(self, 'dump'):dump(pass) end
 
 --- step:profile(true): time each kernel of the following calls for explain().
+-- > step:profile(true); step(x, y); step:explain()
 function Plan:profile(on) current(self, 'profile'):profile(on ~= false) end
 
 function Plan:__tostring()
@@ -266,6 +272,7 @@ end
 local M = {}
 
 --- inc.plan(f): a function that does what f does, planned as a whole.
+-- @name inc.plan
 -- f takes tensors (and other values, which become part of the key) and returns tensors; it may call backward
 -- and step an optimizer. The gradients are consumed: leaves keep no grad. `options` switch passes off:
 -- simplify, fuse, layout, alias, recompute, arena, hoist, tile = false; reference = true runs plain loops;

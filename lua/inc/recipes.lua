@@ -29,6 +29,7 @@ function Recipe:__tostring()
 end
 
 local function recipe(text, settings, changes)
+  if changes and (changes.steps or changes.epochs) then settings.steps, settings.epochs = nil, nil end
   for key, value in pairs(changes or {}) do settings[key] = value end
   about[settings] = text
   return setmetatable(settings, Recipe)

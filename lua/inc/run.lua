@@ -95,24 +95,28 @@ local methods = {}
 function methods:status() return core.run_status(self.handle) end
 
 --- Finish the step, save a checkpoint and end. `resume` goes on from there.
+-- > run:stop()
 function methods:stop()
   core.run_stop(self.handle)
   return self
 end
 
 --- Rest after the step at hand, until continue.
+-- > run:pause()
 function methods:pause()
   core.run_pause(self.handle, true)
   return self
 end
 
 --- Go on after pause.
+-- > run:pause(); run:continue()
 methods['continue'] = function(self)
   core.run_pause(self.handle, false)
   return self
 end
 
 --- Write a checkpoint after the step at hand.
+-- > run:save()
 function methods:save()
   core.run_save(self.handle)
   return self
@@ -254,6 +258,7 @@ end
 -- prompt ends the waiting and not the run; in a script the run saves and ends.
 -- @param options quiet = true prints nothing; every = seconds between lines
 -- @return the run
+-- > run:wait()
 function methods:wait(options)
   local o = args.spec('run:wait', 'quiet:bool=false, every:number=5')(options)
   local _ <close> = stopping(self)
@@ -310,9 +315,11 @@ inc.active_runs, inc.shell_idle, inc.wait_runs = Run.active, shell_idle, wait_ru
 local fields = {}
 
 --- run.log: the log as columns: t.step, t.loss, t['val.top1'] (NaN where a step has no value), and t.names.
+-- > run.log.step
 function fields.log(self) return log.read(self.folder .. '/log.jsonl') end
 
 --- run.config: the configuration in the run's folder.
+-- > run.config.batch
 function fields.config(self) return json.read(self.folder .. '/config.json') end
 
 function Run.__index(self, key)
@@ -321,6 +328,7 @@ function Run.__index(self, key)
 end
 
 Run.__names = methods
+args.object('run', methods, fields, 'held write_plot')
 
 --- (for compare) A run that is over is nobody's to wait for any more.
 Run.forget = forget

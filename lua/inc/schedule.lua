@@ -49,12 +49,14 @@ end
 
 local Schedule = {}
 Schedule.__index = Schedule
+args.object('schedule', Schedule)
 
 function Schedule:__tostring() return self.kind._spec:describe(self.options) end
 
 function Schedule:__eq(other) return tostring(self) == tostring(other) end
 
 --- Plain values for config.json: {schedule = 'cosine', ...}.
+-- > optim.cosine{}:to_table().schedule  --> cosine
 function Schedule:to_table()
   local out = {schedule = self.name}
   for key, value in pairs(self.options) do out[key] = value end
@@ -98,6 +100,7 @@ local sample = {total_steps = 1000, steps_per_epoch = 10}
 --- The curve for inc.plot: inc.plot(optim.cosine{}), inc.plot{optim.cosine{}, optim.step{0.1, every = 0.33}}.
 -- @param run of 100 epochs when left out
 -- @param lr 1 when left out
+-- > optim.cosine{}:series({total_steps = 100}, 0.1)
 function Schedule:series(run, lr)
   run = run or sample
   local epoch, x = run.steps_per_epoch or 1, {}
@@ -233,7 +236,7 @@ function Set:numbers(bound, run)
 end
 
 --- Write the numbers of one step into a bound optimizer, for loops of one's own.
--- > inc.schedule.set(optim.cosine{}):apply(opt, step, run)
+-- > inc.schedule.set(optim.cosine{}):apply(opt, 1, {total_steps = 10})
 function Set:apply(bound, step, run)
   local changes = {}
   for _, entry in ipairs(bound:numbers()) do

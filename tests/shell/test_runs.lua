@@ -7,7 +7,7 @@ local tests = term.program:gsub('/[^/]*/[^/]*$', '') .. '/tests'
 local function start()
   local pictures, out = term.work .. '/pictures', term.work .. '/run'
   term.sh(('rm -rf %s %s; %s set %s 3 14 48'):format(pictures, out, maker, pictures))
-  if not inc.path_kind(pictures) then term.skip(maker .. ' is not built') end
+  if not inc.core.path_kind(pictures) then term.skip(maker .. ' is not built') end
   local t = term.start{width = 140}
   t:run(('package.path = "%s/?.lua;" .. package.path; tiny = require "tiny"'):format(tests))
   t:type(('run = train(tiny.options(tiny.net(), %q, %q, {steps = 1000000, val_every = 1000000}))'):format(

@@ -70,7 +70,7 @@ test('an error in a layer names the layer and the user\'s line', function()
   net(x)
   local message = check.raises(function() net(inc.randn{2, 5, 8, 8}) end, '~conv: conv2d: ')
   check.contains(message, 'spec/nn.lua:')
-  check.equal(inc.scope(), '')
+  check.equal(inc.core.scope(), '')
 end)
 
 -- == the tree =================================================================

@@ -17,13 +17,13 @@ local function make_net()
   local order = {'w1', 'g1', 'b1', 'w2', 'w3', 'g3', 'b3', 'fc'}
   local function forward(x, y)
     local c = inc.conv2d(x, p.w1, {stride = 2})
-    local a, m, v = inc.batch_norm_train(c, p.g1, p.b1, {eps = 1e-3})
+    local a, m, v = inc.core.batch_norm_train(c, p.g1, p.b1, {eps = 1e-3})
     local count = c:numel() // 16
-    inc.no_grad(function() inc.bn_running_(p.mean, p.var, m, v, {momentum = 0.1, count = count}) end)
+    inc.no_grad(function() inc.core.bn_running_(p.mean, p.var, m, v, {momentum = 0.1, count = count}) end)
     a = a:relu()
     local left = inc.conv2d(a, p.w2):relu()
     local wide = inc.conv2d(a, p.w3, {padding = 1})
-    local right = inc.batch_norm_train(wide, p.g3, p.b3, {eps = 1e-3}):relu()
+    local right = inc.core.batch_norm_train(wide, p.g3, p.b3, {eps = 1e-3}):relu()
     local pooled = inc.avg_pool2d(a, {kernel_size = 3, stride = 1, padding = 1})
     local both = inc.cat({left, right, pooled}, {dim = 2})
     both = inc.max_pool2d(both:narrow(2, 1, 48), {kernel_size = 3, stride = 2})
@@ -116,7 +116,7 @@ test('inference folds batch norm and follows the weights', function()
   local w, g, b = inc.randn{16, 3, 3, 3}, inc.rand{16}, inc.randn{16}
   local mean, var = inc.randn{16}, inc.rand{16} + 0.5
   local function f(a)
-    return inc.batch_norm_eval(inc.conv2d(a, w), g, b, mean, var, {eps = 1e-3}):relu():sum{dim = {3, 4}}
+    return inc.core.batch_norm_eval(inc.conv2d(a, w), g, b, mean, var, {eps = 1e-3}):relu():sum{dim = {3, 4}}
   end
   local planned = plan(f, {dumps = true})
   check.close(planned(x), f(x), 1e-4)

@@ -21,6 +21,8 @@ end
 
 -- The name that a line defines, and its argument list; nil when it defines nothing.
 local function definition(line)
+  local quoted = line:match "^%s*[%w_]+%[['\"]([%w_]+)['\"]%] = function"
+  if quoted then return quoted, line:match '%b()' end
   local name, params = line:match '^%s*function ([%w_.:]+)%s*(%b())'
   if not name then name, params = line:match '^%s*local function ([%w_]+)%s*(%b())' end
   if not name then name, params = line:match '^%s*([%w_.]+) = function%s*(%b())' end
@@ -30,27 +32,14 @@ local function definition(line)
   return name, params
 end
 
-local globals = {nn = true, optim = true, data = true, models = true}
-local verbs = {}
-local verb_names = 'train resume evaluate predict compare pack convert inspect runs diff bench doctor'
-for verb in verb_names:gmatch '%a+' do
-  verbs[verb] = true
-end
--- Tables that files use for methods, and what users call such a thing.
-local receivers = {['lua/inc/run.lua'] = 'run', ['lua/inc/tensor.lua'] = 'x',
-  ['lua/inc/run/table.lua'] = 'runs', ['lua/inc/run/diff.lua'] = 'diff'}
-
--- What users write for a name that a file defines: `args.fail` in lua/inc/args.lua is inc.args.fail.
+-- What a definition is called until its value is found among what is public (below).
 local function qualify(name, path)
   path = path:sub(#host.home + 2)
-  local first, last = name:match '^([%w_]+)[.:]', name:match '[%w_]+$'
+  local first = name:match '^([%w_]+)[.:]'
   if path:find '^models/' and not first then return 'models.' .. name end
-  if not first or first == 'inc' or first == 'nn' or first:find '^%u' then return name end
-  if verbs[last] then return last end
-  if first == 'methods' and receivers[path] then return receivers[path] .. ':' .. last end
-  if first == 'functional' then return 'nn.' .. name end
+  if not first or first == 'inc' or first == 'nn' or first == 'optim' or first:find '^%u' then return name end
   local part = path:match '^lua/inc/([%w_]+)'
-  return globals[part] and first == part and name or 'inc.' .. name
+  return (first == 'data' or first == 'models') and name or 'inc.' .. part .. '.' .. name:match '[%w_]+$'
 end
 
 local function entry(name, params, comment, path, line)
@@ -58,11 +47,20 @@ local function entry(name, params, comment, path, line)
     kind = 'lua'}
   for _, each in ipairs(comment) do
     local own_name = each:match '^@name%s+(%S+)'
-    if own_name then e.name = own_name
+    if own_name then e.name, e.own_name = own_name, true
     elseif each:find '^%s*> ' then e.examples[#e.examples + 1] = each:match '^%s*> (.*)$'
     else e.text[#e.text + 1] = each end
   end
   return e
+end
+
+-- A comment that says its own @name needs no definition below it.
+local function take(comment, below, path, line, list)
+  local name, params = definition(below)
+  for _, each in ipairs(comment) do
+    if each:find '^@name' then name, params = '', nil end
+  end
+  if name then list[#list + 1] = entry(name, params, comment, path, line) end
 end
 
 local function read_file(path, list)
@@ -75,11 +73,11 @@ local function read_file(path, list)
       comment[#comment + 1] = opening
     elseif more and comment then comment[#comment + 1] = more
     elseif comment then
-      local name, params = definition(each)
-      if name then list[#list + 1] = entry(name, params, comment, path, line) end
+      take(comment, each, path, line, list)
       comment = nil
     end
   end
+  if comment then take(comment, '', path, line, list) end
 end
 
 local function op_entry(op)
@@ -93,7 +91,38 @@ end
 
 local cache
 
---- Every documented thing: a list of {name, kind ('lua' or 'op'), params or sig, text, examples, file, line}.
+-- Entries take the names that users write: a function's by where it is defined, all others' by the name
+-- itself. Of several names the last in order stands (x:reshape, not inc.reshape); all find the entry.
+-- What finds an entry for a public thing: by the line of its definition, then by name.
+local function finder(list)
+  local by_line, by_name = {}, {}
+  for _, e in ipairs(list) do
+    if e.file then by_line['@' .. e.file .. ':' .. e.line] = e end
+    by_name[e.name] = by_name[e.name] or e
+  end
+  return function(item)
+    local info = type(item.value) == 'function' and debug.getinfo(item.value, 'S')
+    local e = info and info.what ~= 'C' and by_line[info.source .. ':' .. info.linedefined]
+    local name = item.name
+    return e or by_name[name] or by_name[name:gsub('^inc%.', 'x:')] or by_name[name:gsub('^x:', 'inc.')]
+  end
+end
+
+local function give_names(list)
+  local find, names = finder(list), {}
+  for _, item in ipairs(require('inc.help.public').list()) do
+    local e = find(item)
+    if e and e.kind == 'lua' and not e.own_name then e.name = item.name end
+    if e then e.public, e.verb, names[item.name] = true, item.verb, e end
+  end
+  for _, e in ipairs(list) do
+    if e.own_name and not names[e.name] then e.public, names[e.name] = true, e end
+  end
+  list.names = names
+end
+
+--- Every documented thing: a list of {name, kind ('lua' or 'op'), params or sig, text, examples, file, line,
+-- public = true for what users call}; list.names has the public ones by name.
 function index.all()
   if cache then return cache end
   local list, core = {}, require 'inc.core'
@@ -102,6 +131,7 @@ function index.all()
   end
   local files = lua_files(host.home .. '/lua/inc', {})
   for _, path in ipairs(lua_files(host.home .. '/models', files)) do read_file(path, list) end
+  give_names(list)
   cache = list
   return list
 end
@@ -119,14 +149,16 @@ local function shared_tail(a, b)
   return n
 end
 
---- Entries for a name such as 'Conv2d', 'nn.Conv2d' or 'inc.relu': those that agree best from the right.
+--- Entries for a name such as 'Conv2d', 'nn.Conv2d' or 'inc.relu': those that agree best from the right, what
+-- is public before the rest.
 function index.find(name)
+  local list = index.all()
+  if list.names[name] then return {list.names[name]} end
   local wanted, best, found = parts(name), 1, {}
-  for _, e in ipairs(index.all()) do
-    local n = shared_tail(wanted, parts(e.name))
-    if n > best then best, found = n, {} end
-    if e.name == name then table.insert(found, 1, e)
-    elseif n >= best and n > 0 then found[#found + 1] = e end
+  for _, e in ipairs(list) do
+    local n = 2 * shared_tail(wanted, parts(e.name)) + (e.public and 1 or 0)
+    if n > best and n > 1 then best, found = n, {} end
+    if n == best and n > 1 then found[#found + 1] = e end
   end
   return found
 end

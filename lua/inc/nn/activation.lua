@@ -11,6 +11,42 @@ local kinds = {
 }
 
 local layers = {}
+
+--- max(x, 0).
+-- @name nn.ReLU
+-- > nn.ReLU{}(inc.tensor{-1, 2}):tolist()  --> {0, 2}
+
+--- 1 / (1 + exp(-x)).
+-- @name nn.Sigmoid
+-- > nn.Sigmoid{}(inc.tensor{0}):tolist()  --> {0.5}
+
+--- The hyperbolic tangent.
+-- @name nn.Tanh
+-- > nn.Tanh{}(inc.tensor{0}):tolist()  --> {0}
+
+--- x * P(X <= x) for a standard normal X (arXiv 1606.08415), by the error function.
+-- @name nn.GELU
+-- > nn.GELU{}(inc.tensor{0}):tolist()  --> {0}
+
+--- x * sigmoid(x) (arXiv 1702.03118).
+-- @name nn.SiLU
+-- > nn.SiLU{}(inc.tensor{0}):tolist()  --> {0}
+
+--- log(1 + exp(x)), a smooth ReLU.
+-- @name nn.Softplus
+-- > nn.Softplus{}(inc.tensor{0}):tolist()  --> {0.6931472}
+
+--- x where it is positive, negative_slope * x elsewhere.
+-- @name nn.LeakyReLU
+-- > nn.LeakyReLU{0.1}(inc.tensor{-1, 2}):tolist()  --> {-0.1, 2}
+
+--- exp(x), scaled so that it sums to 1 along a dim.
+-- @name nn.Softmax
+-- > nn.Softmax{}(inc.tensor{{0, 0}}):tolist()  --> {{0.5, 0.5}}
+
+--- The logarithm of nn.Softmax, exact where that is nearly 0.
+-- @name nn.LogSoftmax
+-- > nn.LogSoftmax{}(inc.tensor{{0, 0}}):tolist()  --> {{-0.6931472, -0.6931472}}
 for _, kind in ipairs(kinds) do
   local class = base.class('nn.' .. kind[1], kind[3])
   local op = kind[2]
@@ -24,12 +60,14 @@ for _, kind in ipairs(kinds) do
 end
 
 --- Passes its input on.
+-- > nn.Identity{}(inc.ones{2}):tolist()  --> {1, 1}
 local Identity = base.class('nn.Identity', '')
 function Identity:forward(...) return ... end
 layers.Identity = Identity
 
 --- Joins dims: [N, C, H, W] becomes [N, C * H * W].
 -- @param start_dim, end_dim the first and last dim to join
+-- > nn.Flatten{}(inc.zeros{2, 3, 4}):shape()  --> {2, 12}
 local Flatten = base.class('nn.Flatten', 'start_dim:int=2, end_dim:int=-1;')
 function Flatten:forward(x) return x:flatten(self.options) end
 layers.Flatten = Flatten

@@ -21,7 +21,8 @@ local function kind(name, signature, fill)
   return methods
 end
 
---- One value everywhere.
+--- One value everywhere. nn.init.zeros and nn.init.ones are two of these.
+-- @name nn.init.constant
 -- > nn.init.constant{0.5}
 local constant = kind('constant', 'value:number;', function(self, tensor) tensor:fill_(self.value) end)
 --- A new tensor of that value.
@@ -31,18 +32,21 @@ function constant:make(shape)
 end
 
 --- Uniform in [-bound, bound].
+-- @name nn.init.uniform
 -- > nn.init.uniform{0.1}
 kind('uniform', 'bound:number;', function(self, tensor, seed, name)
   core.init_uniform(tensor, seed, name, self.bound)
 end)
 
 --- Normal with mean 0.
+-- @name nn.init.normal
 -- > nn.init.normal{0.01}
 kind('normal', 'std:number;', function(self, tensor, seed, name)
   core.init_normal(tensor, seed, name, self.std, false)
 end)
 
 --- Normal with mean 0; values beyond two standard deviations are drawn again.
+-- @name nn.init.truncated_normal
 -- > nn.init.truncated_normal{0.1}
 kind('truncated_normal', 'std:number;', function(self, tensor, seed, name)
   core.init_normal(tensor, seed, name, self.std, true)
@@ -50,6 +54,7 @@ end)
 
 --- What PyTorch's Conv2d and Linear start from: uniform in 1/sqrt(fan_in), weight and bias alike.
 -- @param fan_in the number of inputs of one output
+-- > nn.init.default(100)  --> nn.init.uniform{0.1}
 function initial.default(fan_in)
   return initial.uniform{fan_in > 0 and 1 / math.sqrt(fan_in) or 0}
 end

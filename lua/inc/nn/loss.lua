@@ -22,6 +22,7 @@ local spec = args.spec('loss', 'label_smoothing:number=0, aux_weight:number=0.4'
 -- @param x, labels a batch
 -- @param options label_smoothing, aux_weight; a net may have its own defaults in net.loss_options
 -- @return the loss, the logits
+-- > loss, logits = net:loss(x, y)
 function Module:loss(x, labels, options)
   local o = spec(options, self.loss_options)
   local smooth = {label_smoothing = o.label_smoothing}

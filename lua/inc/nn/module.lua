@@ -33,6 +33,7 @@ function base.parameter(tensor)
 end
 
 --- A tensor that belongs to a layer's state without being trained, such as running statistics.
+-- > nn.buffer(inc.zeros{3}).requires_grad  --> false
 function base.buffer(tensor)
   if not args.is_tensor(tensor) then args.fail('nn.buffer: expected a tensor, got %s', type(tensor)) end
   is_buffer[tensor] = true
@@ -146,6 +147,10 @@ function base.watching(watcher, f, ...)
 end
 
 --- What a layer computes. Each class, or layer of one's own, has its own.
+-- > Twice = nn.module('Twice', function(self)
+-- >   function self:forward(x) return x * 2 end
+-- > end)
+-- > Twice{}(inc.ones{2}):tolist()  --> {2, 2}
 function Module:forward()
   args.fail('%s: has no forward: define function self:forward(x)', self._class._name)
 end

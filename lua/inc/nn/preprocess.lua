@@ -10,6 +10,7 @@ local args = require 'inc.args'
 
 local Preprocess = {}
 Preprocess.__index = Preprocess
+args.object('preprocess', Preprocess)
 
 local spec = args.spec('nn.preprocess',
   'size:int=299; crop:number=0.875, filter:enum(bilinear|bicubic|area|nearest)=bilinear, ' ..
@@ -23,6 +24,7 @@ local preprocess = {}
 -- @param filter bilinear, bicubic, area or nearest
 -- @param range {lo, hi}, {0, 1} when left out
 -- @param mean, std a number for each channel
+-- > nn.preprocess{size = 224, range = {-1, 1}}
 function preprocess.new(given)
   return setmetatable(spec(given), Preprocess)
 end
@@ -44,6 +46,7 @@ local function normalize(x, scale, shift)
 end
 
 --- u8 pictures [N, 3, H, W] to floats in this record's range.
+-- > nn.preprocess{}:apply(inc.full{1, 3, 2, 2, value = 255, dtype = 'u8'}):mean():item()  --> 1.0
 function Preprocess:apply(x)
   if not self.scale then self.scale, self.shift = coefficients(self) end
   return normalize(x, self.scale, self.shift)
@@ -78,6 +81,7 @@ local function split(text)
 end
 
 --- The record as metadata strings.
+-- > nn.preprocess{}:to_metadata()['input.size']  --> 299
 function Preprocess:to_metadata()
   return {
     ['input.size'] = tostring(self.size), ['input.crop'] = ('%.17g'):format(self.crop),

@@ -22,6 +22,7 @@ local function join(prefix, key) return prefix == '' and key or prefix .. '.' ..
 
 --- All layers with their names, parents before children; the net itself is first, with an empty name.
 -- @return list of {name, module}
+-- > for _, entry in ipairs(net:named_modules()) do print(entry[1]) end
 function Module:named_modules()
   local list = {}
   walk(self, '', {}, function(name, module) list[#list + 1] = {name, module} end)
@@ -30,6 +31,7 @@ end
 
 --- The children in order.
 -- @return list of {name, module}
+-- > net:children()[1][1]
 function Module:children()
   local list = {}
   for i, name in ipairs(self._children) do list[i] = {name, self._child[name]} end
@@ -37,6 +39,7 @@ function Module:children()
 end
 
 --- A child by its name, even when a method is called the same, or by its place.
+-- > net:child 'fc'
 function Module:child(name)
   local key = math.type(name) == 'integer' and self._children[name] or name
   local found = self._child[key]
@@ -45,6 +48,7 @@ function Module:child(name)
 end
 
 --- The layer at a dotted path such as 'Mixed_6b.branch7x7_2'.
+-- > net:find 'fc'
 function Module:find(path)
   local node = self
   for name in path:gmatch '[^.]+' do node = node:child(name) end
@@ -68,16 +72,20 @@ end
 
 --- All parameters in order.
 -- @return list of {name, tensor, owner = layer, key = its field}
+-- > net:named_parameters()[1][1]
 function Module:named_parameters() return tensors(self, true, false) end
 
 --- Running statistics and other state that is not trained.
 -- @return list as of named_parameters
+-- > #net:named_buffers() > 0  --> true
 function Module:named_buffers() return tensors(self, false, true) end
 
 --- Parameters and buffers, layer by layer: what a weights file holds.
+-- > #net:state()
 function Module:state() return tensors(self, true, true) end
 
 --- The parameters alone.
+-- > opt = optim.sgd{lr = 0.1}:bind(net:parameters())
 function Module:parameters()
   local list = {}
   for i, entry in ipairs(self:named_parameters()) do list[i] = entry[2] end
@@ -85,6 +93,7 @@ function Module:parameters()
 end
 
 --- How many numbers the parameters hold.
+-- > net:count_parameters()
 function Module:count_parameters()
   local n = 0
   for _, tensor in ipairs(self:parameters()) do n = n + tensor:numel() end
@@ -95,16 +104,19 @@ end
 
 --- Training mode: batch norm measures, dropout drops. Returns the net.
 -- @param on false for evaluation mode
+-- > net:train()
 function Module:train(on)
   for _, entry in ipairs(self:named_modules()) do rawset(entry[2], 'training', on ~= false) end
   return self
 end
 
 --- Evaluation mode: batch norm uses its running statistics, dropout does nothing. Returns the net.
+-- > net:eval()
 function Module:eval() return self:train(false) end
 
 --- Convert the parameters to another float dtype. Norm layers keep f32, which all half-width kernels expect.
 -- @param dtype 'bf16', 'f16', 'f32', 'f64'
+-- > net:to 'f64'
 function Module:to(dtype)
   if type(dtype) == 'table' then dtype = args.spec('to', 'dtype:string;')(dtype).dtype end
   local half = dtype == 'bf16' or dtype == 'f16'
@@ -164,6 +176,7 @@ end
 
 --- Train again what freeze stopped.
 -- @param pattern as of freeze; all parameters without it
+-- > net:unfreeze()
 function Module:unfreeze(pattern)
   return set_frozen(self, pattern or '', false)
 end
@@ -186,6 +199,7 @@ end
 
 --- Start all weights afresh from (seed, name), in place. Parameters of nn.parameter keep their values.
 -- @param seed the seed of each layer's making when left out
+-- > net:reset(1)
 function Module:reset(seed)
   for _, entry in ipairs(self:named_modules()) do
     local module = entry[2]
@@ -224,6 +238,7 @@ local function copy_of(self, made)
 end
 
 --- A copy with tensors of its own.
+-- > twin = net:clone()
 function Module:clone() return copy_of(self, {}) end
 
 return Module

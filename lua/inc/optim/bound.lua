@@ -14,6 +14,7 @@ local groups = require 'inc.optim.groups'
 
 local Bound = {}
 Bound.__index = Bound
+args.object('opt', Bound, nil, 'new adopt')
 
 -- -- binding ------------------------------------------------------------------------------------------------
 
@@ -256,6 +257,7 @@ function Bound:accumulate()
 end
 
 --- Forget all gradients.
+-- > opt:zero_grad()
 function Bound:zero_grad()
   for _, item in ipairs(self.items) do item.tensor.grad = nil end
 end
@@ -306,6 +308,7 @@ end
 
 --- The numbers that may change from step to step without another trace: lr, then what follows a schedule.
 -- @return list of {name, tensor, first value}
+-- > opt:numbers()
 function Bound:numbers()
   local list = {{'lr', self.lr, self.options.lr}}
   for _, name in ipairs(self.followed) do
@@ -319,6 +322,7 @@ end
 --- What evaluation should see in place of the parameters (schedule-free optimizers keep it in a slot), in the
 -- form of an average of weights (inc/ema.lua); nil for all others. It moves with the optimizer's own steps.
 -- @param net the net that it is bound to
+-- > opt:average(net)
 function Bound:average(net)
   local slot = self.description.kind.average
   if not slot then return nil end
@@ -332,6 +336,7 @@ end
 
 --- The state in a fixed order: the step count, scalars, then each slot of each parameter.
 -- @return list of {name, tensor}
+-- > opt:slots()[1][1]
 function Bound:slots()
   local list = {{'step', self.step_count}}
   for _, name in ipairs(self.scalar_names) do list[#list + 1] = {name, self.scalars[name]} end
@@ -350,6 +355,8 @@ end
 
 --- Take over state by name; every slot must be there in its shape.
 -- @param tensors name -> tensor, named as in slots()
+-- > list = {}; for _, entry in ipairs(opt:slots()) do list[entry[1]] = entry[2] end
+-- > opt:load_slots(list)
 function Bound:load_slots(tensors)
   for _, entry in ipairs(self:slots()) do
     local given = tensors[entry[1]]

@@ -14,6 +14,7 @@ local optim = {}
 
 local Description = {}
 Description.__index = Description
+args.object('optimizer', Description)
 
 -- -- kinds --------------------------------------------------------------------------------------------------
 
@@ -196,6 +197,7 @@ function Kind:__call(given) return describe(self, given) end
 function Kind:__tostring() return ('%s{%s}'):format(self._name, self.text) end
 
 --- The names of all optimizers, sorted.
+-- > #optim.names() >= 16  --> true
 function optim.names()
   local names = {}
   for name in pairs(kinds) do names[#names + 1] = name end
@@ -204,6 +206,7 @@ function optim.names()
 end
 
 --- The optimizer of this name, for command lines: optim.by_name('sgd', {lr = 0.1}).
+-- > optim.by_name('sgd', {lr = 0.1})  --> optim.sgd{lr = 0.1}
 function optim.by_name(name, options)
   local kind = kinds[name]
   if not kind then args.fail('optimizer: %s: unknown name%s', name, args.hint(name, optim.names())) end
@@ -224,6 +227,7 @@ function Description:with(changes)
 end
 
 --- Plain values for config.json: {optimizer = 'sgd', lr = 0.1, ...}.
+-- > optim.sgd{lr = 0.1}:to_table().lr  --> 0.1
 function Description:to_table()
   local out = {optimizer = self.name}
   for key, value in pairs(self.options) do out[key] = value end
@@ -231,6 +235,7 @@ function Description:to_table()
 end
 
 --- Every number by name, defaults too, as one line: what recipes and reports print.
+-- > optim.lion{}:every_number()
 function Description:every_number()
   local parts = {}
   for _, param in ipairs(self.kind._spec.params) do
@@ -241,6 +246,7 @@ function Description:every_number()
 end
 
 --- The description that to_table wrote down. One of your own must have been defined before.
+-- > optim.from_table{optimizer = 'sgd', lr = 0.1}  --> optim.sgd{lr = 0.1}
 function optim.from_table(t)
   local options = {}
   for key, value in pairs(t) do
@@ -255,9 +261,11 @@ end
 --- Make the optimizer of a net: step(), zero_grad(), set{}, slots().
 -- @param net a net, or a list of tensors
 -- @param options of optim/bound.lua: follow, norms, fused
+-- > opt = optim.sgd{lr = 0.1, momentum = 0.9}:bind(net)
 function Description:bind(net, options) return require('inc.optim.bound').new(self, net, options) end
 
 --- Is it an optimizer's description?
+-- > optim.is_optimizer(optim.adam{})  --> true
 function optim.is_optimizer(v) return getmetatable(v) == Description end
 
 return optim

@@ -369,6 +369,8 @@ end
 
 function Result.__index(_, key) return methods[key] end
 
+args.object('diff', methods)
+
 -- -- the verb -----------------------------------------------------------------------------------------------
 
 diff.spec = args.spec('diff', 'a:any?, b:any?; smooth:number=0.6, columns:strings?')

@@ -297,6 +297,7 @@ function methods:where(condition)
 end
 
 --- The rows as plain tables, for JSON.
+-- > runs 'runs/':to_table()[1].name
 function methods:to_table()
   local list = json.list{}
   for i, row in ipairs(self) do list[i] = row end
@@ -304,6 +305,8 @@ function methods:to_table()
 end
 
 function Table.__index(_, key) return methods[key] end
+
+args.object('runs', methods)
 
 -- -- the verb -----------------------------------------------------------------------------------------------
 
