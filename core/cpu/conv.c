@@ -39,6 +39,12 @@ static bool describe(const roles *r, enum form form, bool relu, dnn_conv_desc *d
   return true;
 }
 
+/* Done by one core before another thread wakes? */
+static bool is_small(const roles *r) {
+  enum { SMALL = 1 << 17 }; /* multiply-adds: a few microseconds */
+  return inc_spec_numel(r->y) * r->w->shape[1] * r->w->shape[2] * r->w->shape[3] < SMALL;
+}
+
 static bool make(const roles *r, enum form form, bool relu, inc_kernel *k) {
   static const char *const ways[] = {[DIRECT] = "direct", [WINOGRAD] = "winograd", [BLOCKED] = "blocked"};
   dnn_conv_desc d;
@@ -46,7 +52,8 @@ static bool make(const roles *r, enum form form, bool relu, inc_kernel *k) {
   k->impl = k->u.conv.impl;
   k->way = ways[form];
   k->workspace = k->u.conv.workspace;
-  k->flags = INC_K_WIDE | (k->u.conv.reference ? INC_K_REF : 0u) | (form == WINOGRAD ? INC_K_ROUNDS : 0u) |
+  k->flags = (is_small(r) ? 0u : INC_K_WIDE) | (k->u.conv.reference ? INC_K_REF : 0u) |
+             (form == WINOGRAD ? INC_K_ROUNDS : 0u) |
              (k->u.conv.w.differs && r->dir != DNN_BACKWARD_WEIGHT ? INC_K_PACKS : 0u);
   return form == DIRECT || !k->u.conv.reference;
 }

@@ -5,12 +5,16 @@
 #include "cpu/cpu.h"
 #include <string.h>
 
+enum { SMALL = 1 << 17 }; /* multiply-adds: a few microseconds of one core */
+
 static bool take(inc_kernel *k, const inc_spec *a, const inc_spec *b, const inc_spec *bias,
                  const inc_spec *c) {
   if (dnn_matmul_init(&k->u.matmul, a, b, bias, c) || k->u.matmul.reference) return false;
+  int64_t inner = a->shape[a->ndim - 1];
   k->impl = k->u.matmul.impl;
   k->workspace = k->u.matmul.workspace;
-  k->flags = INC_K_WIDE;
+  k->flags =
+      inc_spec_numel(c) * inner >= SMALL ? INC_K_WIDE : 0u; /* small: done before another thread wakes */
   return true;
 }
 

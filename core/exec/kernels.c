@@ -8,6 +8,7 @@
 #include "exec/kernels.h"
 #include "base/mem.h"
 #include "exec/compute.h"
+#include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,12 +105,22 @@ void inc_kernel_cache_clear(void) {
 
 int inc_kernel_cache_count(void) { return count; }
 
+/* A narrow kernel runs on its caller's thread: the library must neither plan for a team nor start one. */
+static int prepare(const inc_node *node, const inc_choice *choice, inc_kernel **out) {
+  if (choice->flags & INC_K_WIDE) return inc_cpu_backend.prepare(node, choice, 0, out);
+  int was = omp_get_max_threads();
+  omp_set_num_threads(1);
+  int code = inc_cpu_backend.prepare(node, choice, 0, out);
+  omp_set_num_threads(was);
+  return code;
+}
+
 static int make_entry(const inc_node *node, bool reference, const uint8_t *key, size_t n, uint64_t hash,
                       entry **out) {
   entry *e = inc_alloc(sizeof *e + n);
   if (!e) return INC_EMEM;
   int code = inc_kernel_choose(node, reference, &e->choice);
-  if (!code) code = inc_cpu_backend.prepare(node, &e->choice, 0, &e->kernel);
+  if (!code) code = prepare(node, &e->choice, &e->kernel);
   if (code) {
     inc_free(e);
     return code;
@@ -164,15 +175,18 @@ static int run_entry(void *arg) {
 }
 
 static int run_here(request *r) {
+  int team = omp_get_max_threads();
+  if (team > 1) omp_set_num_threads(1);
 #if defined(__x86_64__)
   unsigned saved = _mm_getcsr();
   _mm_setcsr(saved | 0x8040);
   int code = run_entry(r);
   _mm_setcsr(saved);
-  return code;
 #else
-  return run_entry(r);
+  int code = run_entry(r);
 #endif
+  if (team > 1) omp_set_num_threads(team);
+  return code;
 }
 
 int inc_kernel_call(const inc_node *node, bool reference, void *const *in, void *const *out) {

@@ -66,6 +66,6 @@ step:profile()
 timed()
 local share = step:explain():match '(%d+)%% of what this machine'
 local memory = step:memory()
-print(inc.json.encode{program = 'incsh ' .. inc.version, ms = ms, first_s = first, to_first_s = to_first,
+print(inc.json.encode{program = 'incsh ' .. inc.core.version, ms = ms, first_s = first, to_first_s = to_first,
   to_second_s = to_second, peak_mb = peak, cpu_s = cpu,
   arena_mb = memory.arena // 1000000, share_of_peak = tonumber(share) / 100, kernels = memory.kernels})

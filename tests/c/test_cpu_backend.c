@@ -453,6 +453,24 @@ TEST(products) {
   }
 }
 
+/* Does the first choice for x [n, n] times w [n, n] want every core? */
+static bool wide_product(int64_t n) {
+  inc_spec in[2], out[1];
+  inc_attr attr[INC_MAX_ATTRS] = {0};
+  in[0] = in[1] = inc_spec_new(INC_F32, 2, (int64_t[]){n, n});
+  inc_node node = {.op = inc_op_find("matmul"), .n_in = 2, .n_out = 1, .in = in, .out = out, .attr = attr};
+  inc_choice all[8];
+  int got = 0;
+  if (node.op->infer(&node) || inc_cpu_backend.query(&node, all, 8, &got) || got < 1) return false;
+  return all[0].flags & INC_K_WIDE;
+}
+
+TEST(small_products_stay_on_the_caller_s_core) {
+  CHECK(!wide_product(8));
+  CHECK(!wide_product(32));
+  CHECK(wide_product(256));
+}
+
 TEST(updates) {
   operand p = T(F32, 'c', 130, 131), z = T(F32, 'c', 1), c = T(F32, 'c', 19);
   z.ndim = 0;

@@ -39,7 +39,7 @@ test.slow('the long form measures without peers, in a folder of results', functi
   local saved = inc.json.decode(read_file(folder .. '/step.json'))
   check.equal(saved.rows[1].programs[1].ours, true)
   check.equal(#saved.rows[1].programs[1].ms, 8)
-  check.contains(read_file(folder .. '/step.txt'), 'incsh ' .. inc.version)
+  check.contains(read_file(folder .. '/step.txt'), 'incsh ' .. inc.core.version)
   r = sh(incsh .. ' scripts/bench/run.lua --stepz 1')
   check.equal(r.status, 1)
   check.contains(r.err, 'bench: unknown option --stepz; expected --quick')
