@@ -22,6 +22,7 @@ if term.program:sub(1, 1) ~= '/' then
   term.program = select(2, host.spawn({'pwd'}, '', 10)):gsub('\n', '') .. '/' .. term.program
 end
 term.work = work
+term.home = host.home -- of the program that runs the tests
 
 local function tmux(...)
   local status, out, err = host.spawn({'tmux', '-u', '-L', socket, '-f', '/dev/null', ...}, '', 20)
