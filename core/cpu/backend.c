@@ -96,9 +96,9 @@ static int query(const inc_node *n, inc_choice *out, int max, int *count) {
 }
 
 static int choose(const inc_node *n, uint32_t prep, inc_choice *out) {
-  inc_choice all[8];
+  inc_choice all[CHOICES];
   int count = 0;
-  INC_TRY(query(n, all, 8, &count));
+  INC_TRY(query(n, all, CHOICES, &count));
   return inc_choice_pick(n, all, count, prep, out);
 }
 

@@ -139,8 +139,7 @@ static int fastest(const double *ms, int n) {
 
 static int measure(const inc_node *node, const inc_choice *all, const int *which, int n, uint32_t prep,
                    const char *key) {
-  enum { MOST = 8 };
-  double ms[MOST];
+  double ms[CHOICES];
   inc_text t = {0};
   INC_TRY(inc_choice_time(node, all, which, n, prep, ms));
   int best = fastest(ms, n);
@@ -174,10 +173,10 @@ static int pick_from_table(const inc_node *node, const inc_choice *all, const in
 }
 
 int inc_choice_pick(const inc_node *node, const inc_choice *all, int n, uint32_t prep, inc_choice *out) {
-  int which[8];
+  int which[CHOICES];
   inc_text key = {0};
   *out = all[0];
-  if (n > 8) n = 8;
+  if (n > CHOICES) n = CHOICES;
   n = candidates(all, n, INC_K_REF | (prep & INC_PREP_EXACT ? INC_K_ROUNDS : 0), which);
   if (n > 0) *out = all[which[0]];
   if (n < 2 || !inc_choice_worth(node)) return INC_OK;

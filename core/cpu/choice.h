@@ -34,6 +34,7 @@ int inc_choice_import(const char *text);
 const char *inc_choice_note(void);
 void inc_choice_forget(void); /* tests: drop the table, as if the process had just started */
 
+enum { CHOICES = 16 }; /* most that are looked at for a node, the reference among them */
 const char *inc_choice_name(const inc_choice *c); /* "winograd"; the same for all sizes of a node */
 
 /* -- inside ------------------------------------------------------------------------------------------- */

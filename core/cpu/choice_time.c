@@ -125,13 +125,13 @@ static int lay_out(const inc_node *n, size_t workspace, void **in, void **out, v
 
 /* -- runs ---------------------------------------------------------------------------------------------- */
 
-enum { MOST = 8, TENSORS = 8 };
+enum { TENSORS = 8 };
 
 typedef struct race {
-  inc_kernel *kernel[MOST];
+  inc_kernel *kernel[CHOICES];
   void *in[TENSORS], *out[TENSORS], *scratch;
-  bool behind[MOST]; /* too far to win */
-  double best;       /* of all */
+  bool behind[CHOICES]; /* too far to win */
+  double best;          /* of all */
 } race;
 
 static int lap(race *r, int i, bool again, double *ms) {
@@ -188,9 +188,9 @@ static int prepare(race *r, const inc_node *node, const inc_choice *all, const r
 
 /* The same candidates for fewer pictures; false where one is not to be had there. */
 static bool find_again(const inc_node *part, const request *q, inc_choice *out) {
-  inc_choice all[MOST];
+  inc_choice all[CHOICES];
   int n = 0;
-  if (inc_cpu_backend.query(part, all, MOST, &n)) return false;
+  if (inc_cpu_backend.query(part, all, CHOICES, &n)) return false;
   for (int i = 0; i < q->n; i++) {
     const char *name = inc_choice_name(&q->all[q->which[i]]);
     int k = 0;
@@ -205,7 +205,7 @@ static int time_all(void *arg) {
   request *q = arg;
   inc_node part = *q->node;
   inc_spec in[TENSORS], out[TENSORS];
-  inc_choice choices[MOST];
+  inc_choice choices[CHOICES];
   race r = {0};
   memcpy(in, part.in, sizeof *in * (size_t)part.n_in);
   memcpy(out, part.out, sizeof *out * (size_t)part.n_out);
@@ -227,7 +227,7 @@ static int time_all(void *arg) {
 
 int inc_choice_time(const inc_node *node, const inc_choice *all, const int *which, int n, uint32_t prep,
                     double *ms) {
-  request q = {node, all, which, n < MOST ? n : MOST, prep, ms};
+  request q = {node, all, which, n < CHOICES ? n : CHOICES, prep, ms};
   if (node->n_in > TENSORS || node->n_out > TENSORS)
     return inc_fail(INC_EARG, NULL, "a node of %d tensors cannot be timed", node->n_in + node->n_out);
   memset(ms, 0, sizeof *ms * (size_t)n);
