@@ -112,15 +112,12 @@ static bool tuning(void) {
   return !s || strcmp(s, "off") != 0;
 }
 
-/* Others at work on the machine: times are poor then, and are taken again when it is quiet. */
+/* Others at work on the machine: times are poor then, and must differ more before they count.  They are not
+** taken again later: the same seed would not give the same bits any more. */
 static bool busy(void) {
   double load;
   return getloadavg(&load, 1) == 1 && load > 0.75 * inc_compute_threads() + 0.25;
 }
-
-static const char busy_mark[] = " (machine busy)";
-
-static bool outdated(const choice_entry *e) { return strstr(e->known.times, busy_mark) && !busy(); }
 
 /* Those that may stand in for the first: real kernels that promise the planner the same. */
 static int candidates(const inc_choice *all, int n, uint32_t not_those, int *which) {
@@ -130,10 +127,10 @@ static int candidates(const inc_choice *all, int n, uint32_t not_those, int *whi
   return got;
 }
 
-static int fastest(const double *ms, int n) {
+static int fastest(const double *ms, int n, double margin) {
   int best = 0;
   for (int i = 1; i < n; i++)
-    if (ms[i] < ms[best] * 0.97) best = i;
+    if (ms[i] < ms[best] * margin) best = i;
   return best;
 }
 
@@ -142,10 +139,11 @@ static int measure(const inc_node *node, const inc_choice *all, const int *which
   double ms[CHOICES];
   inc_text t = {0};
   INC_TRY(inc_choice_time(node, all, which, n, prep, ms));
-  int best = fastest(ms, n);
+  bool noisy = busy();
+  int best = fastest(ms, n, noisy ? 0.85 : 0.97);
   for (int i = 0; i < n; i++)
     inc_text_format(&t, "%s%s %.3f", t.n ? ", " : "", inc_choice_name(&all[which[i]]), ms[i]);
-  inc_text_format(&t, " ms%s", busy() ? busy_mark : "");
+  inc_text_format(&t, " ms%s", noisy ? " (machine busy)" : "");
   int code = inc_text_done(&t);
   if (!code) code = add(key, inc_choice_name(&all[which[best]]), t.s, false);
   changed |= !code;
@@ -159,8 +157,7 @@ static int pick_from_table(const inc_node *node, const inc_choice *all, const in
   if (tune) load();
   choice_entry *e = find(key);
   if (e && !e->imported && !tune) e = NULL;
-  bool gone = e && !e->imported && place_of(all, which, n, e->known.name) < 0; /* of another build */
-  if (gone || (e && outdated(e))) e = NULL;
+  if (e && !e->imported && place_of(all, which, n, e->known.name) < 0) e = NULL; /* of another build */
   if (!e && tune) {
     INC_TRY(measure(node, all, which, n, prep, key));
     e = table;

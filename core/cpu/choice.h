@@ -1,9 +1,9 @@
 /* choice.h -- which of several kernels serves a node of a plan: measured once, kept, and recorded with a run.
 **
 ** Where a convolution or product has more than one real kernel, each is timed on the node's own shapes and
-** strides with the threads in use, and the fastest is taken; one that comes later in the table must win by 3%,
-** so that noise does not decide.  Batches are timed in part: ranks do not change above a few pictures
-** (measured), and a first plan must not take longer than the steps it saves.
+** strides with the threads in use, and the fastest is taken; one that comes later in the table must win by 3%
+** (15% while others are at work), so that noise does not decide.  Batches are timed in part: ranks do not
+** change above a few pictures (measured), and a first plan must not take longer than the steps it saves.
 **
 ** Answers are kept in a table of the process and in $XDG_CACHE_HOME/incsh/kernels-<machine>.txt, so that the
 ** next start asks nothing.  A run records the answers of its plans; inc_choice_import lays them over the
