@@ -189,7 +189,8 @@ local function put_results(out, c, times)
   out:put '<h2>Results</h2>'
   put_table(out, head, rows, true)
   out:put('<p class="note">Means over %s with their %g%% intervals%s. %s A heading sorts.</p>',
-    text.plural(#f.seeds, 'seed'), 100 * (1 - f.alpha), metric.is_share(f.metric) and '; differences in points' or '',
+    text.plural(#f.seeds, 'seed'), 100 * (1 - f.alpha),
+    metric.is_share(f.metric) and '; differences in points' or '',
     f.targets[1] and ('The target is %s.'):format(text.value(f.metric, f.targets[1])) or '')
 end
 
