@@ -72,14 +72,18 @@ local function signature(value, path)
   return ('%s(%s)\n  no comment; ??%s shows the source'):format(path, table.concat(names, ', '), path)
 end
 
+-- Is there a text under this name? Asked first, because help follows a name that it does not know, and that
+-- may lead through code of the user's.
+local function is_documented(path)
+  return type(require 'inc.help.topics'[path]) == 'string' or #require 'inc.help.index'.find(path) > 0
+end
+
 local function about(self, value, path)
   local help = require 'inc.help'
   local _, is_local = self:get_local(path)
-  if not is_local then
-    local found, why = help.text(path)
-    if found then return found end
-    if value == nil or type(value) == 'string' then return nil, why end
-  end
+  local root = rawget(_G, path:match '^[%w_]+')
+  if not is_local and (is_documented(path) or value == nil and root == nil) then return help.text(path) end
+  if value == nil or type(value) == 'string' then return nil, ('no help on %q'):format(path) end
   local found, why = help.text(value)
   return found or signature(value, path), why
 end

@@ -117,11 +117,17 @@ local function of_function(f, method)
   return list
 end
 
+-- Is it a description that inc/args.lua made?
+local function is_spec(v, specs)
+  local _, one = next(specs)
+  return type(v) == 'table' and debug.getmetatable(v) == debug.getmetatable(one)
+end
+
 -- The specification that belongs to a path or a class.
 local function spec_for(path, value)
-  local class = type(value) == 'table' and rawget(value, '_spec')
   local specs = require 'inc.args'.specs
-  return class or specs[path] or specs[path:gsub('^inc%.', '')] or
+  local class = type(value) == 'table' and rawget(value, '_spec')
+  return is_spec(class, specs) and class or specs[path] or specs[path:gsub('^inc%.', '')] or
     specs[path:gsub('^[%w_.]+:', 'run:')] -- methods that are described are those of runs
 end
 

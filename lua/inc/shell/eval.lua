@@ -161,7 +161,7 @@ end
 
 --- (for compile) A sentence that the user is told once a session.
 function session:note(key, sentence)
-  if self.noted and self.noted[key] then return end
+  if self.quiet or self.noted and self.noted[key] then return end
   self.noted = self.noted or {}
   self.noted[key] = true
   self.notes[#self.notes + 1] = sentence
@@ -223,7 +223,11 @@ local function run(self, result, f, ...)
   host.clear_interrupt() -- it has done its work: back to whoever asked
   result.ok = values[1]
   if not result.ok then
-    result.error = values[2]
+    local e = values[2]
+    e.message = e.message:gsub("%(upvalue '([%w_]+)'%)", function(name) -- what is one for Lua is a local here
+      return self.locals[name] and ("(local '%s')"):format(name)
+    end)
+    result.error = e
     return result
   end
   result.values = table.pack(table.unpack(values, 2, values.n))
@@ -261,7 +265,9 @@ function session:eval_file(path, ...)
   end
   local text = file:read 'a':gsub('^#[^\n]*', '')
   file:close()
+  self.quiet = true
   local f, form = self:compile(text, '@' .. path)
+  self.quiet = nil
   if not f then
     f = load(text, '@' .. path, 't')
     if not f then
@@ -270,6 +276,7 @@ function session:eval_file(path, ...)
     end
     form = {text = text, head = text}
   end
+  form.head = replay.body(form.head)
   local before = self.record:begin()
   run(self, result, f, ...)
   if result.ok then self.record:add(form, result, before) end

@@ -72,7 +72,8 @@ function fields.get(value, key)
   end
   local meta = debug.getmetatable(value)
   local names = type(meta) == 'table' and rawget(meta, '__names')
-  if type(names) == 'table' and names[key] and is_blessed(rawget(meta, '__index')) then return value[key] end
+  local declares = type(names) == 'table' and rawget(names, key) ~= nil
+  if declares and is_blessed(rawget(meta, '__index')) then return value[key] end
 end
 
 local function is_callable(v)
@@ -103,7 +104,7 @@ local function global(name, session)
   local meta = debug.getmetatable(_G) or {}
   local names = rawget(meta, '__names')
   local inc = rawget(_G, 'inc')
-  if not (names and names[name] and inc) then return nil end
+  if not (type(names) == 'table' and rawget(names, name) and inc) then return nil end
   return rawget(inc, name) or is_blessed(rawget(meta, '__index')) and inc[name] or nil
 end
 

@@ -50,8 +50,8 @@ local function bare(tail)
   return n > 0 and tail:sub(1, tokens[n][4]):match '^%s*(.*)$' or tail
 end
 
---- (for add) What stands before the last expression, with declarations as a script may have them: as typed where all
--- names are new, else as assignments; names beyond what a chunk can hold become globals.
+--- (for add) What stands before the last expression, with declarations as a script may have them: as typed
+-- where all names are new, else as assignments; names beyond what a chunk can hold become globals.
 function Record:declarations(form)
   local names, fresh = form.names or {}, form.fresh or {}
   if #names == 0 or form.closes then return form.head end
@@ -117,6 +117,13 @@ end
 
 --- The first words of every such script.
 replay.mark = '-- A session of incsh'
+
+--- (for eval) A script without the lines that every such script begins with.
+function replay.body(text)
+  if text:sub(1, #replay.mark) ~= replay.mark then return text end
+  local head = "^local keep = require 'inc.shell.replay'[^\n]*\n"
+  return (text:gsub('^[^\n]*\n', ''):gsub(head, ''):gsub('^\n', ''))
+end
 
 -- -- in the script ----------------------------------------------------------------------------------------
 
