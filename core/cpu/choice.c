@@ -1,5 +1,6 @@
 /* choice.c -- the table of measured choices (choice.h). */
 #include "cpu/choice.h"
+#include "base/interrupt.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "exec/compute.h"
@@ -159,6 +160,7 @@ static int pick_from_table(const inc_node *node, const inc_choice *all, const in
   if (e && !e->imported && !tune) e = NULL;
   if (e && !e->imported && place_of(all, which, n, e->known.name) < 0) e = NULL; /* of another build */
   if (!e && tune) {
+    if (inc_interrupt_pending()) return inc_fail(INC_EINTR, NULL, "interrupted while kernels were measured");
     INC_TRY(measure(node, all, which, n, prep, key));
     e = table;
   }

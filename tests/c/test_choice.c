@@ -1,5 +1,6 @@
 /* test_choice.c -- measured kernel choices: what is compared, kept, read again, refused and imported. */
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/mem.h"
 #include "check.h"
 #include "cpu/choice.h"
@@ -225,6 +226,21 @@ TEST(a_folder_that_cannot_be_written_is_told_and_no_failure) {
   CHECK_EQ(choose(&c, &one), 0);
   CHECK(one.tuned);
   CHECK(strstr(inc_choice_note(), "kernel choices could not be kept in "));
+}
+
+TEST(a_wish_to_stop_ends_the_measuring) {
+  conv c;
+  inc_choice one;
+  make_conv(&c, 2, 48, 64);
+  NEED_SEVERAL(&c);
+  fresh("on");
+  inc_interrupt_raise();
+  int code = choose(&c, &one);
+  inc_interrupt_clear();
+  CHECK_EQ(code, INC_EINTR);
+  CHECK_STR(inc_error_last()->text, "interrupted while kernels were measured");
+  CHECK_STR(cache_file(), "");
+  CHECK_EQ(choose(&c, &one), 0);
 }
 
 TEST(all_choices_give_one_result) {
