@@ -399,6 +399,16 @@ test('a folder of something else is refused', function()
     ('compare: out: %s/file is a file, expected a folder'):format(dir))
 end)
 
+test('the example is a table that can be read', function()
+  local o = dofile(inc.root .. 'examples/20_compare.lua')
+  o.data = make_pictures(3, 14, 48)
+  local s = require('inc.compare.spec').read(o)
+  local names = {}
+  for i, entry in ipairs(s.entries) do names[i] = entry.name end
+  check.equal(names, {'sgd', 'rmsprop', 'adamw', 'lion'})
+  check.equal({s.entries[4].total, s.entries[4].read.batch, #s.seeds}, {60, 16, 3})
+end)
+
 test('the verb says what is wrong with its file', function()
   local dir = tmp()
   write_file(dir .. '/five.lua', 'return 5')
