@@ -88,7 +88,7 @@ test('a program that fails is told by its last line', function()
   check.equal(why, 'it broke')
 end)
 
-test.slow('planning with kernels known is measured apart from planning with kernels to be measured', function()
+test.slow('planning is measured with kernels known and with kernels to be measured', function()
   local r = measure.run(incsh .. ' scripts/bench/planning.lua infer f32 1')
   check.ok(r.kernels > 100)
   check.ok(r.warm_s > 0 and r.warm_s < r.cold_s, ('warm %.3f s, cold %.3f s'):format(r.warm_s, r.cold_s))
