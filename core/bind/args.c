@@ -170,7 +170,7 @@ static void read_names(lua_State *L, const inc_op *op, const inc_sig *sig, inc_l
 static void take_attr(lua_State *L, const inc_op *op, const inc_sig *sig, inc_lua_call *c, int idx) {
   while (c->next_attr < sig->n_attrs && c->given[c->next_attr]) c->next_attr++;
   if (c->next_attr >= sig->n_attrs)
-    inc_lua_fail(L, op->name, INC_EARG, NULL, "too many arguments (%s)", op->sig);
+    inc_lua_fail(L, op->name, INC_EARG, NULL, "expected at most the arguments %s, got more", op->sig);
   if (!lua_isnil(L, idx)) {
     inc_lua_read_attr(L, op, &sig->attrs[c->next_attr], idx, &c->attr[c->next_attr]);
     c->given[c->next_attr] = true;
@@ -248,7 +248,7 @@ static void fill_defaults(lua_State *L, const inc_op *op, const inc_sig *sig, in
     else if (p->optional)
       c->attr[k] = INC_ABSENT;
     else
-      inc_lua_fail(L, op->name, INC_EARG, p->name, "missing (%s)", op->sig);
+      inc_lua_fail(L, op->name, INC_EARG, p->name, "expected it, as in %s, got nothing", op->sig);
   }
   if (sig->variadic) return;
   for (int k = 0; k < sig->n_tensors; k++)

@@ -86,7 +86,9 @@ static int c_ones(lua_State *L) { return fill_with(L, "ones", 1); }
 
 static int c_full(lua_State *L) {
   if (lua_type(L, 1) != LUA_TTABLE || lua_getfield(L, 1, "value") != LUA_TNUMBER)
-    return inc_lua_fail(L, "full", INC_EARG, "value", "expected a number: inc.full{2, 3, value = 0.5}");
+    return inc_lua_fail(L, "full", INC_EARG, "value",
+                        "expected a number as in inc.full{2, 3, value = 0.5}, got %s",
+                        lua_type(L, 1) == LUA_TTABLE ? luaL_typename(L, -1) : luaL_typename(L, 1));
   double v = lua_tonumber(L, -1);
   lua_settop(L, 1);
   return fill_with(L, "full", v);

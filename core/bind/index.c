@@ -24,7 +24,8 @@ static void select_at(lua_State *L, inc_tensor **box, int dim, int64_t index) {
 }
 
 static void narrow_to(lua_State *L, inc_tensor **box, int dim, int64_t a, int64_t b) {
-  if (dim >= (*box)->spec.ndim) inc_lua_fail(L, "index", INC_EARG, NULL, "more entries than dims");
+  if (dim >= (*box)->spec.ndim)
+    inc_lua_fail(L, "index", INC_EARG, NULL, "expected at most one entry a dim, got more");
   int64_t n = (*box)->spec.shape[dim];
   int64_t first = a < 0 ? a + n : from_one(L, a), last = b < 0 ? b + n : b - 1;
   inc_attr attr[INC_MAX_ATTRS] = {INC_INT(dim), INC_INT(first), INC_INT(last - first + 1)};

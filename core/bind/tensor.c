@@ -242,7 +242,8 @@ static int t_newindex(lua_State *L) {
   }
   inc_tensor *t = self(L, "newindex");
   if (!strcmp(lua_tostring(L, 2), "grad")) return set_grad(L, t);
-  return inc_lua_fail(L, "tensor", INC_EARG, lua_tostring(L, 2), "not a field of tensors that can be set");
+  return inc_lua_fail(L, "tensor", INC_EARG, lua_tostring(L, 2),
+                      "expected grad, the one field that can be set");
 }
 
 static int t_gc(lua_State *L) {

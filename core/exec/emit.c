@@ -55,7 +55,9 @@ static int value_of(inc_tensor *t, int *value) {
     *value = t->value;
     return INC_OK;
   }
-  if (!t->buf) return inc_fail(INC_ESTATE, NULL, "a tensor of another trace has no value here");
+  if (!t->buf)
+    return inc_fail(INC_ESTATE, NULL, "expected a tensor with a value, got one from a trace that is over"),
+           inc_hint("a planned function cannot keep tensors for later: return them");
   INC_TRY(inc_graph_capture(tracing, t, value));
   t->trace = tracing->id;
   t->value = *value;

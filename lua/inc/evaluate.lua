@@ -115,7 +115,8 @@ local function check_same_classes(nets, classes)
   for _, s in ipairs(nets) do
     s.classes = s.classes or classes
     if table.concat(s.classes, '\n') ~= table.concat(nets[1].classes, '\n') then
-      args.fail('evaluate: %s: expected the classes of %s', s.name, nets[1].name)
+      args.fail('evaluate: %s: expected the classes of %s (%s), got %s', s.name, nets[1].name,
+        table.concat(nets[1].classes, ', '), table.concat(s.classes, ', '))
     end
   end
 end

@@ -101,8 +101,14 @@ end
 local function name_of(picture) return type(picture) == 'string' and picture or 'a tensor' end
 
 local function check_classifier(s, classes)
-  if classes and #(s.classes or {}) == classes then return end
-  args.fail('predict: %s: has no classifier for its %d classes', s.name, #(s.classes or {}))
+  local known = #(s.classes or {})
+  if classes and known == classes then return end
+  if classes and known == 0 then
+    args.fail("predict: %s: expected a net that knows its %d classes, got one without: " ..
+      "net.classes = {'cat', ...}", s.name, classes)
+  end
+  args.fail('predict: %s: expected a classifier of %d classes, got %s', s.name, known,
+    classes and classes .. ' outputs' or 'none: features = LAYER tells what a layer makes of pictures')
 end
 
 -- f(picture, its view) for each good picture; the list of bad ones.
