@@ -188,7 +188,7 @@ local function put_results(out, c, times)
   for i in ipairs(f.entries) do rows[i] = result_row(c, i, times) end
   out:put '<h2>Results</h2>'
   put_table(out, head, rows, true)
-  out:put('<p class="note">Means over %s with their %g%% intervals%s. %s A heading sorts.</p>',
+  out:put('<p class="note">Means over %s with %g%% intervals%s; p is after Holm. %s A heading sorts.</p>',
     text.plural(#f.seeds, 'seed'), 100 * (1 - f.alpha),
     metric.is_share(f.metric) and '; differences in points' or '',
     f.targets[1] and ('The target is %s.'):format(text.value(f.metric, f.targets[1])) or '')
