@@ -184,7 +184,7 @@ local function command_line(e, spec)
   local first = spec.params[1]
   local value = first and first.positional and first.name ~= 'net' and first.name or first and 'data' or ''
   value = value:upper()
-  return ('On the command line: incsh %s %s --name value, with - for _ in names; --help.'):format(e.name, value)
+  return ('On the command line: incsh %s %s --name value, with - for _ in names.'):format(e.name, value)
 end
 
 local function headline(e, spec, lines)
@@ -233,7 +233,8 @@ end
 -- -- finding ----------------------------------------------------------------------------------------------
 
 local function overview()
-  local lines = {'help(topic), help "name" or ?name; apropos "word" searches. Topics:', ''}
+  local lines = {'help "topic", help "name" or ?name; apropos "word" searches; tour() shows around.', '',
+    'Topics:'}
   for _, name in ipairs(topics.order) do
     lines[#lines + 1] = ('  %-10s %s'):format(name, topics.summary[name])
   end

@@ -191,15 +191,6 @@
 
 -- -- the prompt ---------------------------------------------------------------------------------------------
 
---- time EXPRESSION: run it once and print the seconds it took, on the clock and of the processor.
--- @name time
-
---- timeit EXPRESSION: run it many times after a warm-up; the median with its spread.
--- @name timeit
-
---- trace(): the full stack of the last error at the prompt.
--- @name trace
-
 --- help(), help 'name', help(value), or ?name at the prompt: the topics; a topic, function, op, layer, method
 -- (help 'run:stop'), verb, or everything a kind of object can do (help 'run'); or what a value is. A name
 -- that is not known gets the nearest one.

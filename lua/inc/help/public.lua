@@ -67,12 +67,16 @@ local function add_objects(list)
   end
 end
 
+-- What only the prompt has (inc/shell/prompt.lua).
+local prompt_words = 'time timeit trace who reload save_session allow_folder'
+
 local function add_verbs(list)
   local inc = require 'inc'
   for _, name in ipairs(getmetatable(inc).__verbs) do
     list[#list + 1] = {name = name, value = inc[name], verb = true}
   end
   for _, name in ipairs{'apropos', 'help', 'tour'} do list[#list + 1] = {name = name, value = inc[name]} end
+  for word in prompt_words:gmatch '%S+' do list[#list + 1] = {name = word} end
 end
 
 local cache

@@ -9,7 +9,7 @@ topics.summary = {
   prompt = 'what may be typed, keys, history', tensors = 'making, reading and computing with them',
   layers = 'building nets, looking into them, changing them', training = 'runs, optimizers, schedules',
   plans = 'a whole step traced, optimised and replayed', data = 'folders of pictures, batches',
-  plots = 'curves in the terminal and in files', errors = 'how they are told, and how to go on',
+  plots = 'curves, contact sheets and diagrams of nets', errors = 'how they are told, and how to go on',
   scripts = 'incsh FILE, the verbs, status',
 }
 
@@ -23,7 +23,8 @@ The prompt
   ?nn.Conv2d   ??f        help on a name; the source of a function
   !ls photos              the system's shell
   time f()   timeit f()   once; many times, with the median
-  trace()                 the full stack of the last error
+  trace()   who           the full stack of the last error; your names and their bytes
+  save_session 'a.lua'    what worked, as a script;   tour() shows around
 
 Enter adds a line while the entry is not complete; an empty line ends it. Alt-Enter adds a line anyway.
 Up and Down move between lines, then through the entries that begin like this one. Ctrl-R searches.
@@ -65,7 +66,7 @@ Training
   run:pause()  run:continue()  run:set{lr = 1e-3}  run:stop()  run:wait()
   again = resume{'runs/first', epochs = 8}
   evaluate{net, flowers.val}   predict{net, 'rose.jpg'}
-  runs 'runs/'   diff('runs/a', 'runs/b')
+  runs 'runs/'   diff('runs/a', 'runs/b')   c = compare{net, flowers, {'a', ...}, {'b', ...}}
 
   optim.sgd  nesterov  rmsprop  adagrad  adadelta  adam  adamw  nadam  radam  adamax  lion  lamb  lars  muon
   optim.schedule_free_sgd  optim.schedule_free_adamw  optim.new('yours', {...})      help 'optim.lamb'
@@ -85,8 +86,8 @@ Plans: a whole step, replayed
   step(x, y):item()
   step:explain()   step:memory()   step:dump 'fuse'
 
-The function is called once with shapes only; then the recorded step is differentiated, laid out and replayed.
-A tensor has no value while that happens.]]
+The function is called with shapes only; then the recorded step is laid out and replayed. A tensor has no
+value while that happens. It is called twice and refused where the two differ: what changes is an argument.]]
 
 topics.data = [[
 Data
@@ -105,8 +106,12 @@ Plots
   inc.plot{{name = 'loss', x = run.log.step, y = run.log.loss}, smooth = 0.6, logy = true}
   inc.plot{{1, 3, 2}, file = 'a.png', title = 'first', xlabel = 'step'}
 
-In the terminal as text, or to a file: .png, .svg, .pdf. smooth is TensorBoard's running mean, 0 to 1.
-Needs gnuplot; without it, a sentence says so and nothing else happens.]]
+  run:plot{'loss', 'val.top1'}                             live while the run trains
+  show{flowers, n = 12}   flowers:show(12)                 a contact sheet
+  net:draw()   net:draw 'net.svg'                          what flows where
+
+In the terminal as text or, where it can, as pictures; or to a file: .png, .svg, .pdf (by gnuplot, and only
+these need it). smooth is TensorBoard's running mean, 0 to below 1. A failed plot is a sentence, no error.]]
 
 topics.errors = [[
 Errors

@@ -55,6 +55,7 @@ end
 --- Allow the .incshrc of the folder that the shell was started in: prints it, runs it, and remembers its
 -- content. From then on it runs when a shell starts there, until it changes.
 -- @name allow_folder
+-- > allow_folder()
 function folder.allow()
   local path, text = found()
   if not path then require 'inc.args'.fail('allow_folder: expected a file %s in this folder', NAME) end

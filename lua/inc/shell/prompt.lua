@@ -150,6 +150,7 @@ end
 -- prints the same.
 -- @name who
 -- @return a list of {name, kind, what, bytes = {device = n}} that prints as a table
+-- > who()
 function prompt.who() return who.list(session) end
 
 -- So that `who` prints without parentheses too.
@@ -158,6 +159,7 @@ local who_object = setmetatable({}, {__call = prompt.who, __name = 'who',
 
 --- Print the full stack of the last error.
 -- @name trace
+-- > trace()
 function prompt.trace() print(errors.last and errors.last.trace or 'no error yet') end
 
 local function make_globals()
@@ -174,7 +176,7 @@ function prompt.start(smart, with_rc)
   local no_color = os.getenv 'NO_COLOR'
   colour = smart and not (no_color and no_color ~= '') and host.isatty(1)
   make_globals()
-  print "incsh: help() explains, Tab completes, Ctrl-D leaves"
+  print 'incsh: help() explains, tour() shows around, Tab completes, Ctrl-D leaves'
   if with_rc then run_start_files() end
 end
 

@@ -26,6 +26,7 @@ end
 --- Read a module of your own again after changing its file: `require` gives the new one, and whoever holds
 -- the table that it returned sees the new functions. What was copied out of it (`local f = m.f`) stays old.
 -- @name reload
+-- > reload 'mylayers'
 -- @param name the name that require knows: 'mylayers' for mylayers.lua
 -- @return what require returns; an error in the file leaves the old module in place
 local function reload(name)
