@@ -2,8 +2,8 @@
 --
 --     incsh compare examples/20_compare.lua --data PHOTOS --out runs/four
 --
--- PHOTOS is a folder with one sub-folder a class. Runs take turns; after Ctrl-C or a kill the same command goes
--- on. The page is runs/four/compare.html. A list of rates (lr = {0.01, 0.03}) has the best one found first.
+-- PHOTOS is a folder with one sub-folder a class. Runs take turns; after Ctrl-C or a kill the same command
+-- goes on. The page is runs/four/compare.html. A list of rates (lr = {0.01, 0.03}) has the best found first.
 return {
   weights = inc.root .. 'models/pretrained/inception_v3.safetensors',
   steps = 60, batch = 16, seeds = {1, 2, 3}, val_every = 30,
