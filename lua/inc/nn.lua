@@ -4,6 +4,7 @@
 local base = require 'inc.nn.module'
 require 'inc.nn.tree'
 require 'inc.nn.summary'
+require 'inc.nn.draw'
 
 local Module = base.Module
 

@@ -161,9 +161,6 @@ function Module:summary(shape)
   return rows
 end
 
---- A picture of the net as a file: in the contract, not built yet.
-function Module.draw() args.fail 'draw: not built yet' end
-
 -- -- intermediate values ------------------------------------------------------------------------------------
 
 --- The outputs of named layers for input x, as the net computes them in its present mode.
