@@ -277,18 +277,18 @@ end
 
 local writers = {}
 
-function writers.box(m)
+writers.box = function(m)
   local format = '<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="%g" fill="%s" stroke="%s"/>'
   return format:format(m.x, m.y, m.w, m.h, m.radius or 0, m.fill, m.line)
 end
 
-function writers.word(m)
+writers.word = function(m)
   local bold = m.bold and ' font-weight="bold"' or ''
   return ('<text x="%.1f" y="%.1f" font-size="%g" text-anchor="%s" fill="%s"%s>%s</text>'):format(m.x, m.y,
     m.size, m.anchor, m.colour, bold, escape(m.text))
 end
 
-function writers.line(m)
+writers.line = function(m)
   local points = {}
   for i, p in ipairs(m.points) do points[i] = ('%.1f,%.1f'):format(p[1], p[2]) end
   return ('<polyline points="%s" fill="none" stroke="#777777"%s/>'):format(table.concat(points, ' '),
@@ -313,21 +313,21 @@ end
 
 local commands = {}
 
-function commands.box(m, h, out)
+commands.box = function(m, h, out)
   local format = 'set object rectangle from %.1f,%.1f to %.1f,%.1f fc rgb "%s" fs solid border lc rgb "%s"'
   out[#out + 1] = format:format(m.x, h - m.y, m.x + m.w, h - m.y - m.h, m.fill, m.line)
 end
 
 local anchors = {start = 'left', middle = 'center', ['end'] = 'right'}
 
-function commands.word(m, h, out)
+commands.word = function(m, h, out)
   local quoted = require 'inc.plot.gnuplot'.quoted
   local format = 'set label %s at %.1f,%.1f %s front noenhanced tc rgb "%s" font "Helvetica%s,%g"'
   out[#out + 1] = format:format(quoted(m.text), m.x, h - m.y + m.size * 0.35, anchors[m.anchor], m.colour,
     m.bold and ' Bold' or '', m.size * 0.75)
 end
 
-function commands.line(m, h, out)
+commands.line = function(m, h, out)
   for i = 1, #m.points - 1 do
     local a, b, last = m.points[i], m.points[i + 1], i == #m.points - 1
     local head = last and m.arrow and 'head filled size 5,20 fixed' or 'nohead'
