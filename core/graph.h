@@ -66,7 +66,7 @@ int inc_graph_capture(inc_graph *g, inc_tensor *t, int *value); /* the value tha
 int inc_graph_root(const inc_graph *g, int value);              /* follow base to the end */
 /* INC_OK, or ESTATE with the Lua line where the second trace of a function parts from the first. */
 int inc_graph_compare(const inc_graph *first, const inc_graph *second);
-const char *inc_graph_intern(inc_graph *g, const char *s);      /* "" when out of memory */
+const char *inc_graph_intern(inc_graph *g, const char *s); /* "" when out of memory */
 /* One line an op: "12  y:bf16[32, 64, 147, 147] = batch_norm_train(11, 3, 4)  -- stem (m.lua:4)". */
 int inc_graph_dump(const inc_graph *g, char **out); /* *out from inc_alloc */
 

@@ -4,218 +4,11 @@
 -- functions but `help(...)` itself and apropos return text, so a notebook can show it its own way.
 local index = require 'inc.help.index'
 local topics = require 'inc.help.topics'
+local entry = require 'inc.help.entry'
 
 local help = {}
 
--- -- one entry as text ------------------------------------------------------------------------------------
-
-local function item_text(name, kind, default)
-  local optional = kind:sub(-1) == '?'
-  if default then return ('%s = %s'):format(name, default) end
-  return optional and name .. '?' or name
-end
-
--- "x:tensor, stride:int[2]=1 -> y" as users write the call.
-local function op_call(e)
-  local inputs, options = {}, {}
-  for item in (e.sig:match '^(.-)%s*%->' or e.sig):gmatch '[^,]+' do
-    local name, kind, default = item:match '^%s*([%w_]+)%s*:%s*([^=%s]+)%s*=?%s*(.-)%s*$'
-    if name then
-      local list = kind:find '^tensor' and inputs or options
-      list[#list + 1] = item_text(name, kind, default ~= '' and default or nil)
-    end
-  end
-  if #options > 0 then inputs[#inputs + 1] = '{' .. table.concat(options, ', ') .. '}' end
-  return ('%s(%s)'):format(e.name, table.concat(inputs, ', '))
-end
-
-local function at_path(name)
-  local value = _G
-  for part in name:gmatch '[^.:]+' do
-    if type(value) ~= 'table' then return nil end
-    value = value[part]
-  end
-  return value
-end
-
--- The specification of a one-table call (inc/args.lua).
-local function spec_of(e)
-  local value = e.name:find '^[%w_.]+$' and at_path(e.name) -- naming a part loads it, with its descriptions
-  local specs = require 'inc.args'.specs
-  local class = type(value) == 'table' and rawget(value, '_spec')
-  return class or specs[e.name] or specs[e.name:gsub('^inc%.', '')] or specs[e.name:match '[%w_]+$']
-end
-
--- The same for an op: its name, and its options as spec has them.
-local function op_params(e)
-  local list = {}
-  for item in (e.sig:match '^(.-)%s*%->' or e.sig):gmatch '[^,]+' do
-    local name, kind, default = item:match '^%s*([%w_]+)%s*:%s*([^=%s]+)%s*=?%s*(.-)%s*$'
-    if name and not kind:find '^tensor' then
-      list[#list + 1] = {name = name, shown = default ~= '' and name .. ' = ' .. default or name}
-    end
-  end
-  return e.op, list
-end
-
-local function shown(p)
-  if p.default == nil then return p.name end
-  return ('%s = %s'):format(p.name, require 'inc.args'.show(p.default))
-end
-
-local function spec_call(e, spec)
-  local first, rest = {}, {}
-  for _, p in ipairs(spec.params) do
-    local text = p.default == nil and p.optional and p.name .. '?' or shown(p)
-    table.insert(p.positional and first or rest, text)
-  end
-  local inner = table.concat(first, ', ')
-  if #rest > 0 then inner = inner .. (inner ~= '' and '; ' or '') .. table.concat(rest, ', ') end
-  return ('%s{%s}'):format(e.name, inner)
-end
-
-local function wrap(text, width, indent, lines)
-  local line = ''
-  for word in text:gmatch '%S+' do
-    if #line + #word + 1 > width and line ~= '' then
-      lines[#lines + 1] = indent .. line
-      line = ''
-    end
-    line = line == '' and word or line .. ' ' .. word
-  end
-  if line ~= '' then lines[#lines + 1] = indent .. line end
-end
-
--- A @param or @return with its continuation: {tag, names = {...}, text = ...}; nil for other lines.
-local function tagged(line)
-  local tag, rest = line:match '^%s*@(%a+)%s+(.*)$'
-  if not tag then return nil end
-  local item, done = {tag = tag, names = {}, whole = rest}, 0
-  repeat
-    local name, stop = rest:match('^([%w_.]+),%s*()', done + 1)
-    if name then
-      item.names[#item.names + 1] = name
-      done = stop - 1
-    end
-  until not name
-  local last, text = rest:sub(done + 1):match '^([%w_.]+)%s*(.*)$'
-  item.names[#item.names + 1], item.text = last, text or ''
-  return item
-end
-
--- The text of an entry in paragraphs and what it says of parameters, in order.
-local function pieces(e)
-  local list, last = {}, nil
-  for _, line in ipairs(e.text) do
-    local item = tagged(line)
-    if item then
-      last = item
-      list[#list + 1] = last
-    elseif last and last.tag and line:find '^%s%s+' then last.text = last.text .. ' ' .. line:match '%S.*$'
-    elseif line:find '^%s*$' then last = nil
-    elseif line:find '^%s%s+' then list[#list + 1] = {verbatim = line}
-    elseif last and last.paragraph then last.paragraph = last.paragraph .. ' ' .. line
-    else
-      last = {paragraph = line}
-      list[#list + 1] = last
-    end
-    if list[#list] and list[#list].verbatim then last = nil end
-  end
-  return list
-end
-
-local COLUMN = 22 -- where the texts of options begin
-
-local function option_row(name, text, lines)
-  local words = {}
-  wrap(text, 78 - COLUMN, '', words)
-  local lead = '  ' .. name
-  if #lead >= COLUMN then
-    lines[#lines + 1] = lead
-    lead = ''
-  end
-  for i, each in ipairs(words) do
-    local before = i == 1 and lead or ''
-    lines[#lines + 1] = before .. (' '):rep(COLUMN - #before) .. each
-  end
-end
-
--- A row an option: what the comment says of it alone, or the common text, or what the comment says of
--- several.
-local function option_rows(call, params, tags, lines)
-  local options, rows = require 'inc.help.options', {}
-  for _, p in ipairs(params) do
-    local alone, several
-    for _, tag in ipairs(tags) do
-      for _, name in ipairs(tag.names) do
-        if name == p.name and tag.text ~= '' then
-          if #tag.names == 1 then alone = tag.text else several = tag.text end
-        end
-      end
-    end
-    local text = alone or options.text(call, p.name) or several
-    if text then option_row(p.shown or shown(p), text, rows) end
-  end
-  if #rows > 0 then lines[#lines + 1] = '' end
-  table.move(rows, 1, #rows, #lines + 1, lines)
-end
-
-local function is_told(tag, params)
-  local known = {['...'] = true}
-  for _, p in ipairs(params) do known[p.name] = true end
-  for _, name in ipairs(tag.names) do
-    if not known[name] then return false end
-  end
-  return true
-end
-
-local function body(list, params, lines)
-  for _, piece in ipairs(list) do
-    if piece.paragraph then wrap(piece.paragraph, 78, '  ', lines)
-    elseif piece.verbatim then lines[#lines + 1] = '  ' .. piece.verbatim
-    elseif piece.tag == 'return' then wrap('returns ' .. piece.whole, 78, '  ', lines)
-    elseif not is_told(piece, params) then
-      option_row(table.concat(piece.names, ', '), piece.text ~= '' and piece.text or '-', lines)
-    end
-  end
-end
-
-local function command_line(e, spec)
-  local first = spec.params[1]
-  local value = first and first.positional and first.name ~= 'net' and first.name or first and 'data' or ''
-  value = value:upper()
-  return ('On the command line: incsh %s %s --name value, with - for _ in names.'):format(e.name, value)
-end
-
-local function headline(e, spec, lines)
-  local call = e.kind == 'op' and op_call(e) or spec and spec_call(e, spec) or e.name .. (e.params or '')
-  wrap(call, 78, '', lines)
-  for i = 2, #lines do lines[i] = '    ' .. lines[i] end
-end
-
-local function append_examples(e, lines)
-  if #e.examples > 0 then lines[#lines + 1] = '' end
-  for _, example in ipairs(e.examples) do lines[#lines + 1] = '  > ' .. example end
-end
-
-local function entry_text(e)
-  local spec = e.kind ~= 'op' and spec_of(e) or nil
-  local call, params = spec and spec.name or e.name, spec and spec.params or {}
-  if e.kind == 'op' then call, params = op_params(e) end
-  local lines, list, tags = {}, pieces(e), {}
-  for _, piece in ipairs(list) do
-    if piece.tag == 'param' then tags[#tags + 1] = piece end
-  end
-  headline(e, spec, lines)
-  body(list, params, lines)
-  option_rows(call, params, tags, lines)
-  if e.verb and spec then
-    lines[#lines + 1] = ''
-    wrap(command_line(e, spec), 78, '  ', lines)
-  end
-  append_examples(e, lines)
-  return table.concat(lines, '\n')
-end
+-- -- finding ----------------------------------------------------------------------------------------------
 
 -- Names that begin with `prefix` and : or ., a line each with the first sentence: what a run can do.
 local function members(prefix)
@@ -229,8 +22,6 @@ local function members(prefix)
   table.sort(lines)
   return #lines > 0 and table.concat(lines, '\n') or nil
 end
-
--- -- finding ----------------------------------------------------------------------------------------------
 
 local function overview()
   local lines = {'help "topic", help "name" or ?name; apropos "word" searches; tour() shows around.', '',
@@ -266,11 +57,11 @@ local function by_name(name)
     local texts = {}
     for i, e in ipairs(found) do
       if i > 6 then texts[i] = ('(and %d more of this name)'):format(#found - 6) break end
-      texts[i] = entry_text(e)
+      texts[i] = entry.text(e)
     end
     return table.concat(texts, '\n\n')
   end
-  local value = at_path(name)
+  local value = entry.at_path(name)
   if value ~= nil and type(value) ~= 'string' then
     local text = help.of_value(value)
     if text then return text end
@@ -298,7 +89,7 @@ function help.of_value(value)
   if type(value) == 'function' then
     local e = debug.getinfo(value, 'S').what ~= 'C' and index.of_function(value)
     local name = not e and name_in(require 'inc.core', value)
-    return e and entry_text(e) or name and by_name('inc.' .. name)
+    return e and entry.text(e) or name and by_name('inc.' .. name)
   elseif type(value) == 'table' then
     local object = object_of(value)
     if object then return members(object) end
@@ -323,7 +114,7 @@ end
 -- @param what a function, a class of layers, or the name of one
 function help.source(what)
   local value = what
-  if type(what) == 'string' then value = at_path(what) end
+  if type(what) == 'string' then value = entry.at_path(what) end
   if type(value) == 'table' and rawget(value, 'forward') then value = rawget(value, 'forward') end
   if type(value) ~= 'function' then return nil, ('%s: expected a Lua function'):format(tostring(what)) end
   local info = debug.getinfo(value, 'S')
