@@ -186,8 +186,8 @@ end
 
 local function headline(e, spec, lines)
   local call = e.kind == 'op' and op_call(e) or spec and spec_call(e, spec) or e.name .. (e.params or '')
-  wrap(call, 78, '', lines)
-  for i = 2, #lines do lines[i] = '    ' .. lines[i] end
+  wrap(call:gsub(' = ', '\1=\1'), 78, '', lines) -- a name stays with its default
+  for i = 1, #lines do lines[i] = (i > 1 and '    ' or '') .. lines[i]:gsub('\1', ' ') end
 end
 
 local function append_examples(e, lines)
