@@ -56,9 +56,10 @@ local function distance(a, b)
 end
 
 --- The name most like `word`, or nil when none is near.
+-- @param most edits that may part them; 2, or a third of the word's length, when left out
 -- > inc.args.nearest('stide', {'padding', 'stride'})  --> stride
-function args.nearest(word, names)
-  local best, least = nil, math.max(2, #word // 3) + 1
+function args.nearest(word, names, most)
+  local best, least = nil, (most or math.max(2, #word // 3)) + 1
   for _, name in ipairs(names) do
     local d = distance(word:lower(), name:lower())
     if d < least then best, least = name, d end

@@ -85,6 +85,10 @@ check('errors: message, hint, line; no frame of ours; trace()', function()
   term.equal(t:run 'g()', "error: attempt to index a nil value (local 't')\n  at two.lua:3: return t.x")
   term.equal(t:run 'x = = 1', "error: syntax: unexpected symbol near '='")
   term.equal(t:run 'error{code = 7}', 'error: {code = 7}')
+  term.equal(t:run 'resum{}', "error: attempt to call a nil value (global 'resum')\n" ..
+    '  hint: did you mean resume?')
+  term.equal(t:run 'Conv2d{3}', "error: attempt to call a nil value (global 'Conv2d')\n" ..
+    '  hint: did you mean nn.Conv2d?')
 end)
 
 check('Tab: globals, fields, methods, options, file names', function()

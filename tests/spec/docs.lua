@@ -171,6 +171,7 @@ function makers.y() return inc.tensor{1, 2, dtype = 'i64'} end
 function makers.opt(env)
   return optim.adamw{lr = 1e-3}:bind(env.net, {accumulate = true, follow = {'weight_decay'}})
 end
+makers.new = makers.opt
 function makers.run()
   world.runs = (world.runs or 0) + 1
   return train(tiny.options(tiny.net(3), world.photos, ('%s/runs/live%d'):format(world.dir, world.runs),
@@ -206,7 +207,8 @@ end
 
 -- Examples that would take minutes, or need a run of a whole Inception-v3: they must be Lua, and what they
 -- call is tested elsewhere.
-local long = {bench = true, compare = true, tour = true, resume = true, ['models.open'] = true}
+local long = {bench = true, compare = true, tour = true, resume = true, ['models.open'] = true,
+  ['run:fork'] = true}
 
 local function run_item(e, env, item)
   local help = inc.help
