@@ -219,12 +219,7 @@ static int start(lua_State *L, int smart, int with_rc) {
   return 1;
 }
 
-int inc_shell_repl(lua_State *L, int nargs, int with_rc) {
-  const char *term = getenv("TERM");
-  int smart = term && *term && strcmp(term, "dumb") != 0 && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
-  if (!start(L, smart, with_rc)) return 1;
-  if (nargs > 0) inc_prompt_call(L, "run_file", nargs, 0);
-  inc_interrupt_clear();
+static int read_and_run(lua_State *L, int smart) {
   for (;;) {
     char *entry = read_entry(L, smart);
     if (!entry) { /* Ctrl-D */
@@ -243,4 +238,15 @@ int inc_shell_repl(lua_State *L, int nargs, int with_rc) {
     }
     free(entry);
   }
+}
+
+int inc_shell_repl(lua_State *L, int nargs, int with_rc) {
+  const char *term = getenv("TERM");
+  int smart = term && *term && strcmp(term, "dumb") != 0 && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
+  if (!start(L, smart, with_rc)) return 1;
+  if (nargs > 0) inc_prompt_call(L, "run_file", nargs, 0);
+  inc_interrupt_clear();
+  int status = read_and_run(L, smart);
+  if (smart) clearerr(stdout); /* what Ctrl-C cut off on the screen is no failure of the program */
+  return status;
 }
