@@ -256,3 +256,51 @@ test('the examples of the documentation run', function()
   check.equal(failed, {})
   check.ok(n > 300, n .. ' entries with examples')
 end)
+
+-- == README and examples/ ======================================================
+
+local function blocks_of(path)
+  local list, block = {}, nil
+  for line in io.lines(path) do
+    if line:find '^```' then
+      if block then list[#list + 1] = block end
+      block = not block and {kind = line:match '^```(%w*)', lines = {}} or nil
+    elseif block then block.lines[#block.lines + 1] = line end
+  end
+  return list
+end
+
+-- What a block shows as Lua: all of a Lua block, and what stands behind the prompt in a session.
+local function lua_of(block)
+  if block.kind == 'lua' then return block.lines end
+  local lines = {}
+  for _, line in ipairs(block.lines) do lines[#lines + 1] = line:match '^> (.*)$' end
+  return lines
+end
+
+test('the Lua of the README is Lua, and speaks of what there is', function()
+  local n = 0
+  for i, block in ipairs(blocks_of 'README.md') do
+    local lines = lua_of(block)
+    local code = table.concat(lines, '\n')
+    for _, item in ipairs(inc.help.entries(lines)) do
+      if item ~= '' then check.ok(load('return ' .. item) or load(item), ('block %d: %s'):format(i, item)) end
+    end
+    for place, name in code:gmatch '%f[%w_.](%l+)%.([%w_]+)' do
+      local t = ({inc = inc, nn = nn, optim = optim, data = data, models = models, recipes = recipes})[place]
+      if t then
+        check.ok(t[name] ~= nil, ('README: there is no %s.%s'):format(place, name))
+        n = n + 1
+      end
+    end
+  end
+  check.ok(n > 8, n .. ' names')
+end)
+
+test('examples run as they stand', function()
+  for _, name in ipairs{'00_tour', '15_own_optimizer'} do
+    local r = sh(('%s examples/%s.lua'):format(incsh, name))
+    check.equal(r.status, 0, r.err)
+    check.ok(#r.out > 200, name)
+  end
+end)
