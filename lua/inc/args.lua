@@ -273,6 +273,8 @@ local function take_named(self, given, values)
   end
 end
 
+function Spec:__tostring() return ('%s{%s}'):format(self.name, self.text) end
+
 --- Check a call. `defaults` (name -> value) come between what the user gave and the signature's own.
 function Spec:__call(given, defaults)
   if given == nil then given = {} end

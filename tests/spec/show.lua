@@ -1,4 +1,5 @@
--- Contact sheets and what they are made of. What a terminal gets is in tests/shell/test_show.lua.
+-- Contact sheets, what they are made of, and values as text. What a terminal gets is in
+-- tests/shell/test_plot.lua.
 
 local core = inc.core
 local pictures, sheet = require 'inc.show.pictures', require 'inc.show.sheet'
@@ -208,4 +209,91 @@ test('captions are clipped at the edges of the picture', function()
   check.ok(marked:cast 'f32':mean():item() < 255)
   check.equal(t:cast 'f32':min():item(), 255.0)
   check.raises(core.image_text, '~out of range', t, 1 << 40, 1, 'a', 1)
+end)
+
+-- -- values as text -----------------------------------------------------------------------------------------
+
+local value = inc.show.value
+
+test('tensors as aligned blocks with shape, dtype, device', function()
+  check.equal(value(inc.tensor{{1, -20.5}, {3, 4}}), '   1.0000 -20.5000\n   3.0000   4.0000\n[2, 2] f32 cpu')
+  check.equal(value(inc.tensor{1, 2, 300, dtype = 'i64'}), '   1   2 300\n[3] i64 cpu')
+  check.equal(value(inc.tensor(2.5)), '2.5000  [] f32 cpu')
+  check.equal(value(inc.zeros{0, 3}), '[0, 3] f32 cpu (empty)')
+  check.contains(value(inc.zeros{2, requires_grad = true}), '[2] f32 cpu requires_grad')
+  check.contains(value(inc.tensor{1, 0 / 0, 1 / 0}), '1.0 nan inf')
+  check.equal(value(inc.zeros{1, 2, 1}), '[1, :, :]\n 0.0\n 0.0\n[1, 2, 1] f32 cpu')
+end)
+
+test('long dims are elided, and of many matrices four are shown', function()
+  local text = value(inc.zeros{100, 100})
+  check.equal(select(2, text:gsub('\n', '')), 7)
+  check.contains(text, ' 0.0 0.0 0.0 ... 0.0 0.0 0.0\n ...\n')
+  text = value(inc.zeros{8, 3, 30, 30})
+  check.equal(select(2, text:gsub(':, :%]', '')), 4)
+  for _, head in ipairs{'[1, 1, :, :]', '[1, 3, :, :]', '[8, 1, :, :]', '[8, 3, :, :]'} do
+    check.contains(text, head)
+  end
+  check.equal(select(2, value(inc.zeros{2, 3, 2, 2}):gsub(':, :%]', '')), 6)
+end)
+
+test('tables: order, depth, cycles, a limit to it all', function()
+  check.equal(value{3, b = {1}, a = 'x', [true] = false}, '{3, a = "x", b = {1}, [true] = false}')
+  local loop = {name = 'a'}
+  loop.inner = {back = loop}
+  check.equal(value(loop), '{inner = {back = <the table itself>}, name = "a"}')
+  check.equal(value{{{{{{}}}}}}, '{{{{{{}}}}}}')
+  check.equal(value{{{{{{1}}}}}}, '{{{{{{...}}}}}}')
+  local wide = {}
+  for i = 1, 90 do
+    wide[i] = {}
+    for k = 1, 90 do wide[i][k] = {k} end
+  end
+  check.ok(#value(wide) < 20000, #value(wide) .. ' bytes')
+  check.equal(value{m = math, t = inc.zeros{2, 2}}, '{m = <module math>, t = tensor [2, 2] f32 cpu}')
+  check.ok(#value(_G) < 6000, #value(_G) .. ' bytes')
+end)
+
+test('strings as Lua has them; a long text of several lines stands for itself', function()
+  check.equal(value 'a\n\t"\0', '"a\\n\\t\\"\\0"')
+  check.equal(value 'b\200', '"b\\200"')
+  check.equal(load('return ' .. value 'é\255\0001')(), 'é\255\0001')
+  local long = ('0123456789\n'):rep(30)
+  check.equal(value(long), long:sub(1, -2))
+  check.equal(value{('x'):rep(3)}, '{"xxx"}')
+end)
+
+test('objects print as the call that makes them', function()
+  for _, call in ipairs{
+    'optim.sgd{lr = 0.1, momentum = 0.9}', 'optim.cosine{warmup = 0.05}', 'nn.Dropout{0.3}',
+    'nn.Sequential{nn.Linear{2}, nn.ReLU{}}', 'nn.init.truncated_normal{0.1}',
+    'nn.CrossEntropyLoss{label_smoothing = 0.1}', 'optim.exponential{0.94, every = "2 epochs"}',
+  } do
+    local made = load('return ' .. call)()
+    local text = value(made)
+    if not text:find '\n' then
+      check.equal(text, call)
+      check.equal(value(load('return ' .. text)()), call)
+    end
+  end
+  check.contains(value(inc.args.spec('test.call', 'a:int; b:number=2')), 'test.call{a:int; b:number=2}')
+end)
+
+test('a net that has its weights says their shapes and how many there are', function()
+  local net = nn.Sequential{nn.Conv2d{4, kernel_size = 3, in_channels = 3}, nn.ReLU{},
+    nn.Conv2d{2, kernel_size = 1}}
+  local plain = [[
+nn.Sequential {
+  nn.Conv2d{4, kernel_size = 3, in_channels = 3}
+  nn.ReLU{}
+  nn.Conv2d{2, kernel_size = 1}
+}]]
+  check.equal(tostring(net), plain)
+  net:build{1, 3, 8, 8}
+  check.equal(tostring(net), [[
+nn.Sequential {                                   -- 122
+  nn.Conv2d{4, kernel_size = 3, in_channels = 3}  -- [4, 3, 3, 3] 112
+  nn.ReLU{}
+  nn.Conv2d{2, kernel_size = 1}                   -- [2, 4, 1, 1] 10
+}]])
 end)

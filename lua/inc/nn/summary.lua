@@ -13,17 +13,48 @@ local Module = base.Module
 
 -- -- printing -----------------------------------------------------------------------------------------------
 
+-- What is known of a layer without making anything: the shape of its first parameter, and how many numbers
+-- all of them hold; nil while it waits for its values.
+local function known(module)
+  local shape, count
+  for _, entry in ipairs(module:named_modules()) do
+    for _, key in ipairs(entry[2]._params) do
+      local tensor = entry[2]._tensor[key]
+      if not tensor then return nil end
+      shape, count = shape or tensor:shape(), (count or 0) + tensor:numel()
+    end
+  end
+  return shape, count
+end
+
+-- Lines as {text, remark}; a remark is a comment of Lua, so that the text stays what Lua reads.
 local function tree(self, indent, lines, label)
   local children = not self._class.atomic and self._children or {}
+  local shape, count = known(self)
   if #children == 0 then
-    lines[#lines + 1] = indent .. label .. self:describe_call()
+    local remark = count and ('[%s] %d'):format(table.concat(shape, ', '), count)
+    lines[#lines + 1] = {indent .. label .. self:describe_call(), remark}
     return
   end
-  lines[#lines + 1] = indent .. label .. self:describe_call():gsub('{}$', '') .. ' {'
+  lines[#lines + 1] = {indent .. label .. self:describe_call():gsub('{}$', '') .. ' {', count}
   for _, name in ipairs(children) do
     tree(self._child[name], indent .. '  ', lines, name:find '^%d+$' and '' or name .. ': ')
   end
-  lines[#lines + 1] = indent .. '}'
+  lines[#lines + 1] = {indent .. '}'}
+end
+
+local WIDEST = 60 -- column behind which remarks no longer stand in one line below each other
+
+local function with_remarks(lines)
+  local width, out = 0, {}
+  for _, line in ipairs(lines) do
+    if line[2] and #line[1] <= WIDEST then width = math.max(width, #line[1]) end
+  end
+  for i, line in ipairs(lines) do
+    local gap = (' '):rep(math.max(0, width - #line[1]))
+    out[i] = line[2] and ('%s%s  -- %s'):format(line[1], gap, line[2]) or line[1]
+  end
+  return table.concat(out, '\n')
 end
 
 --- The call that makes this layer, without what is inside it.
@@ -31,11 +62,13 @@ function Module:describe_call()
   return self._class._spec:describe(self.options)
 end
 
---- The text of print: the call that makes a layer, or the tree of a net.
+--- The text of print: the call that makes a layer, or the tree of a net. In a tree a comment says the shape
+-- of a layer's weight and how many parameters it has, where they are made already.
+-- > print(nn.Sequential{nn.Linear{2, in_features = 3}, nn.ReLU{}}:build{1, 3})
 function Module:describe()
   local lines = {}
   tree(self, '', lines, '')
-  return table.concat(lines, '\n')
+  return #lines == 1 and lines[1][1] or with_remarks(lines)
 end
 
 -- -- running once to see shapes -----------------------------------------------------------------------------

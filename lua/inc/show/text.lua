@@ -11,7 +11,10 @@ local show = {}
 
 local EDGE = 3            -- entries kept at each end of a long dim
 local WHOLE = 1000        -- tensors of so many elements are shown whole
+local BLOCKS = 6          -- matrices of a tensor with more than two dims
 local MAX_ITEMS = 100     -- entries of a table
+local BUDGET = 400        -- entries of a table and of all tables in it
+local LONG = 200          -- bytes of a text that stands for itself when it has several lines
 local MAX_DEPTH = 5
 
 local function screen_width()
@@ -25,13 +28,21 @@ end
 local gap = {}            -- stands for what is left out of a list
 
 -- Indices of a dim of size n that are shown; 0 marks the gap.
-local function kept(n, whole)
-  if whole or n <= 2 * EDGE then return nil end
+local function kept(n, edge)
+  if n <= 2 * edge then return nil end
   local list = {}
-  for i = 1, EDGE do list[i] = i end
-  list[EDGE + 1] = 0
-  for i = n - EDGE + 1, n do list[#list + 1] = i end
+  for i = 1, edge do list[i] = i end
+  list[edge + 1] = 0
+  for i = n - edge + 1, n do list[#list + 1] = i end
   return list
+end
+
+-- How many entries of a leading dim are kept at each end, so that few matrices are shown.
+local function edge_of(shape, depth)
+  if depth > #shape - 2 then return EDGE end
+  local blocks = 1
+  for k = 1, #shape - 2 do blocks = blocks * math.min(shape[k], 2 * EDGE) end
+  return blocks > BLOCKS and 1 or EDGE
 end
 
 -- Nested lists of the values to be shown; only those are read, so a huge tensor costs no more than a small
@@ -45,7 +56,7 @@ local function read(t, shape, depth, whole)
     list[#list + 1] = gap
     return table.move(t[{{n - EDGE + 1, n}}]:tolist(), 1, EDGE, #list + 1, list)
   end
-  local indices = kept(n)
+  local indices = kept(n, edge_of(shape, depth))
   for k = 1, indices and #indices or n do
     local i = indices and indices[k] or k
     list[k] = i == 0 and gap or read(t[i], shape, depth + 1)
@@ -219,11 +230,29 @@ local function known_name(meta)
   return type(name) == 'string' and name
 end
 
+-- Tables that `require` gave, by their names: inside another table the name says enough.
+local function module_names()
+  local names = {}
+  for name, value in pairs(package.loaded) do
+    if type(value) == 'table' and (not names[value] or name < names[value]) then names[value] = name end
+  end
+  return names
+end
+
+-- A string as Lua would have it, with bytes that are no text as escapes.
+local function string_text(v)
+  local quoted = ('%q'):format(v):gsub('\\\n', '\\n'):gsub('\\9', '\\t')
+  if utf8.len(quoted) then return quoted end
+  return (quoted:gsub('[\128-\255]', function(c) return ('\\%d'):format(c:byte()) end))
+end
+
 local table_text
 
 local function inner_text(v, state, depth, indent)
   local kind = type(v)
-  if kind == 'string' then return (('%q'):format(v):gsub('\\\n', '\\n'):gsub('\\9', '\\t')) end
+  if kind == 'string' then
+    return depth == 0 and #v > LONG and v:find '\n' and utf8.len(v) and v:gsub('\n$', '') or string_text(v)
+  end
   if kind == 'function' then return depth == 0 and function_text(v) or 'function' end
   if kind == 'table' then return table_text(v, state, depth, indent) end
   local text = tostring(v)
@@ -235,9 +264,11 @@ end
 
 local function items(t, state, depth, indent)
   local list, n = {}, rawlen(t)
+  state.left = state.left - math.min(n, MAX_ITEMS)
   for i = 1, math.min(n, MAX_ITEMS) do list[i] = inner_text(rawget(t, i), state, depth + 1, indent) end
   if n > MAX_ITEMS then list[#list + 1] = ('... %d more'):format(n - MAX_ITEMS) end
   local keys = sorted_keys(t, n)
+  state.left = state.left - math.min(#keys, MAX_ITEMS)
   for i, key in ipairs(keys) do
     if i > MAX_ITEMS then
       list[#list + 1] = ('... %d more'):format(#keys - MAX_ITEMS)
@@ -269,6 +300,16 @@ local function layout(list, indent, columns)
   return '{\n' .. table.concat(lines, '\n') .. '\n' .. (' '):rep(indent) .. '}'
 end
 
+-- What stands for a table that is not opened; nil when it is to be.
+local function closed_text(t, state, depth)
+  if state.open[t] then return '<the table ' .. state.open[t] .. '>' end
+  if next(t) == nil then return '{}' end
+  if depth == 0 then return nil end
+  state.modules = state.modules or module_names()
+  if state.modules[t] then return '<module ' .. state.modules[t] .. '>' end
+  return (depth >= MAX_DEPTH or state.left <= 0) and '{...}' or nil
+end
+
 function table_text(t, state, depth, indent)
   local meta = debug.getmetatable(t)
   if meta and rawget(meta, '__tostring') then
@@ -276,10 +317,8 @@ function table_text(t, state, depth, indent)
     if not ok then return '(its __tostring failed: ' .. tostring(text) .. ')' end
     return depth > 0 and text:gsub('\n', '\n' .. (' '):rep(indent + 2)) or text
   end
-  if known_name(meta) then return known_name(meta) end
-  if state.open[t] then return '<the table ' .. state.open[t] .. '>' end
-  if next(t) == nil then return '{}' end
-  if depth >= MAX_DEPTH then return '{...}' end
+  local closed = known_name(meta) or closed_text(t, state, depth)
+  if closed then return closed end
   state.open[t] = depth == 0 and 'itself' or ('%d level%s up'):format(depth, depth == 1 and '' or 's')
   local text = layout(items(t, state, depth, indent + 2), indent, state.columns)
   state.open[t] = nil
@@ -289,7 +328,7 @@ end
 --- Any value as text: strings quoted, tables as constructors (cycles and depth marked), tensors as blocks.
 -- > inc.show.value{1, 'a', {b = true}}  --> {1, "a", {b = true}}
 function show.value(v)
-  return (inner_text(v, {open = {}, columns = screen_width() - 1}, 0, 0))
+  return (inner_text(v, {open = {}, columns = screen_width() - 1, left = BUDGET}, 0, 0))
 end
 
 debug.getregistry()['inc.show'] = show.tensor
