@@ -45,12 +45,12 @@ end
 -- What the axes are called where the caller does not say: a column of a log is.
 local function with_labels(o, notes)
   if not notes.from_runs then return o end
-  local labels = {xlabel = o.x, ylabel = #notes.columns == 1 and notes.columns[1] or nil}
+  local labels = {xlabel = o.x, ylabel = #notes.columns == 1 and notes.columns[1] or nil, more = notes.more}
   return setmetatable(labels, {__index = o})
 end
 
---- (for plot/live.lua) The curves of checked options: list, options with labels; nil and a sentence when no
--- value can be shown.
+--- (for plot/live.lua) The curves of checked options: list, options with labels, in which `more` tells that a
+-- log was not read to its end; nil and a sentence when no value can be shown.
 function plot.curves(o)
   local list, notes = series.all(o)
   if series.punch_holes(list, o) == 0 then return nil, 'plot: nothing to draw yet: no finite values' end

@@ -13,7 +13,9 @@ local live = {}
 
 local SCRIPT_EVERY = 30 -- seconds between two curves in a script's output
 local FILE_EVERY = 5    -- and between two pictures of a file
-local MOST_LINES = 2000 -- of a log, decoded in one go
+local MOST_LINES = 1000 -- of a log, decoded in one go: a keystroke may wait 20 ms, this takes half of that
+local SHARE = 50         -- of the time at most one part goes into drawing
+local SOON = 0.2        -- seconds until the next look at a log of which there is more
 local LIMIT = 10        -- seconds for gnuplot
 
 local entries = {}
@@ -100,6 +102,7 @@ local function redraw(entry, lines)
   local ok, list, labelled = pcall(require 'inc.plot'.curves, entry.o)
   if not ok then return say_once(entry, tostring(list), lines) end
   if not list then return end -- no values yet
+  entry.more = labelled.more
   if entry.o.file then return launch(entry, list, labelled, lines) end
   local drawn, text = pcall(draw_text, entry, list, labelled)
   if drawn then entry.text = text else say_once(entry, tostring(text), lines) end
@@ -108,6 +111,7 @@ end
 local function is_prompt() return package.loaded['inc.shell.prompt'] ~= nil end
 
 local function period(entry)
+  if entry.more then return SOON end
   if entry.o.file then return math.max(entry.o.every, FILE_EVERY) end
   return is_prompt() and math.max(entry.o.every, 0.5) or math.max(entry.o.every, SCRIPT_EVERY)
 end
@@ -131,8 +135,10 @@ local function step(entry, lines)
   if entry.last then return true end
   local over = is_over(entry.o.series)
   if not over and now() < entry.next then return false end
+  local start = now()
   redraw(entry, lines)
-  entry.next, entry.last = now() + period(entry), over
+  local took = now() - start -- a long log may take longer: then it is drawn less often
+  entry.next, entry.last = now() + math.max(period(entry), SHARE * took), over
   if entry.o.file then return false end
   if over or not is_prompt() then lines[#lines + 1] = entry.text end
   return over

@@ -139,7 +139,8 @@ local words = {std = ' ± sd', sem = ' ± se', range = ', least to most', none =
 --- The mean of several curves, with a band: of one standard deviation (of the sample) to either side, of one
 -- standard error ('sem'), from the least to the most ('range'), or none.
 -- @param list curves; between their points they are straight lines, outside of them they do not count
--- > require('inc.plot.series').mean({{x = {1, 2}, y = {1, 3}}, {x = {1, 2}, y = {3, 5}}}, 'range').y  --> {2, 4}
+-- > a, b = {x = {1, 2}, y = {1, 3}}, {x = {1, 2}, y = {3, 5}}
+-- > require('inc.plot.series').mean({a, b}, 'range').y  --> {2, 4}
 function series.mean(list, how)
   local out = {x = union_of_x(list), y = {}, low = {}, high = {}}
   local sampled = {}
