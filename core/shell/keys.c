@@ -16,6 +16,13 @@
 static lua_State *state;
 static void stop_browsing(void);
 
+/* A command that fails must not say so by its result: readline takes -1 for "no such key sequence" and goes back to
+** contexts that it has freed. */
+static int refuse(void) {
+  rl_ding();
+  return 0;
+}
+
 static int line_start(int at) {
   while (at > 0 && rl_line_buffer[at - 1] != '\n') at--;
   return at;
@@ -72,12 +79,14 @@ static int key_enter(int count, int key) {
     rl_point = rl_end;
     rl_redisplay();
     fputs("^C", stdout);
-    return rl_newline(1, key);
+    rl_newline(1, key);
+    return 0;
   }
   outdent();
   if (rl_end > 0 && wants_more()) return 0;
   inc_status_leave();
-  return rl_newline(1, key);
+  rl_newline(1, key);
+  return 0;
 }
 
 static int key_newline(int count, int key) {
@@ -87,7 +96,8 @@ static int key_newline(int count, int key) {
 
 static int key_tab(int count, int key) {
   if (blank(line_start(rl_point), rl_point)) return rl_insert_text("  ") < 0;
-  return rl_complete(count, key);
+  rl_complete(count, key);
+  return 0;
 }
 
 /* -- arrows --------------------------------------------------------------------------------------------- */
@@ -141,7 +151,7 @@ static int go(int step) {
     show_entry(i, line);
     return 0;
   }
-  if (step < 0 || !browse.on || browse.place == history_length) return rl_ding();
+  if (step < 0 || !browse.on || browse.place == history_length) return refuse();
   show_entry(history_length, browse.typed);
   return 0;
 }
@@ -174,6 +184,69 @@ static int key_down(int count, int key) {
   return 0;
 }
 
+/* -- Ctrl-R --------------------------------------------------------------------------------------------- */
+
+/* Searching is ours too: readline's incremental search, in the callback interface, calls itself when an arrow ends
+** it and returns into frames that are gone. */
+typedef struct search {
+  char text[128];
+  int n, place; /* place: index in history_list() of what is shown */
+} search;
+
+/* The next entry in a direction that holds the text; the place stays where none does. */
+static void find(search *s, int from, int step) {
+  HIST_ENTRY **all = history_list();
+  for (int i = from; all && i >= 0 && i < history_length; i += step) {
+    if (!strstr(all[i]->line, s->text)) continue;
+    s->place = i;
+    replace_line(all[i]->line);
+    return;
+  }
+  rl_ding();
+}
+
+static void chop(search *s) {
+  while (s->n > 0 && ((unsigned char)s->text[s->n - 1] & 0xC0) == 0x80) s->n--;
+  if (s->n > 0) s->n--;
+  s->text[s->n] = '\0';
+}
+
+/* Returns 0 when the key ends the search. */
+static int search_key(search *s, int c) {
+  if (c == 18)
+    find(s, s->place - 1, -1);
+  else if (c == 19)
+    find(s, s->place + 1, 1);
+  else if (c == 127 || c == 8)
+    chop(s);
+  else if (c >= ' ' && s->n < (int)sizeof s->text - 1) {
+    s->text[s->n++] = (char)c, s->text[s->n] = '\0';
+    find(s, s->place < history_length ? s->place : history_length - 1, -1);
+  } else
+    return 0;
+  return 1;
+}
+
+static int key_search(int count, int key) {
+  (void)count;
+  search s = {.place = history_length};
+  char *typed = inc_strdup(rl_line_buffer);
+  int c = key;
+  stop_browsing();
+  rl_save_prompt();
+  do {
+    rl_message("(reverse-i-search)`%s': ", s.text);
+    c = rl_read_key();
+  } while (c >= 0 && search_key(&s, c));
+  if ((c < 0 || c == 7) && typed) replace_line(typed); /* Ctrl-C, Ctrl-G */
+  inc_free(typed);
+  rl_restore_prompt();
+  rl_clear_message();
+  if (c == '\r' || c == '\n') return key_enter(1, c);
+  if (c >= 0 && c != 7) rl_stuff_char(c);
+  return 0;
+}
+
 /* -- pasting -------------------------------------------------------------------------------------------- */
 
 /* Collect what the terminal sends up to the mark that ends a paste (or Ctrl-C).  Readline's own reader is not
@@ -200,7 +273,7 @@ static int key_paste(int count, int key) {
   luaL_pushresult(&b);
   if (!whole || !inc_prompt_call(state, "pasted", 1, 1)) {
     lua_settop(state, lua_gettop(state) - !whole);
-    return rl_ding();
+    return refuse();
   }
   if (lua_isstring(state, -1)) rl_insert_text(lua_tostring(state, -1));
   lua_pop(state, 1);
@@ -225,7 +298,7 @@ static int key_editor(int count, int key) {
   char path[] = "/tmp/incsh-XXXXXX.lua", command[512];
   const char *editor = getenv("VISUAL") ? getenv("VISUAL") : getenv("EDITOR");
   int fd = mkstemps(path, 4);
-  if (fd < 0) return rl_ding();
+  if (fd < 0) return refuse();
   ssize_t n = write(fd, rl_line_buffer, (size_t)rl_end);
   close(fd);
   snprintf(command, sizeof command, "%s %s", editor && *editor ? editor : "vi", path);
@@ -235,7 +308,8 @@ static int key_editor(int count, int key) {
   rl_prep_terminal(1);
   unlink(path);
   fputs("\n", stdout);
-  return rl_forced_update_display();
+  rl_forced_update_display();
+  return 0;
 }
 
 static void bind(const char *sequence, rl_command_func_t *f, Keymap map) {
@@ -249,6 +323,7 @@ static void bind_in(Keymap map, int smart) {
   bind("\t", key_tab, map);
   bind("\033\r", key_newline, map);
   bind("\033[200~", key_paste, map);
+  bind("\022", key_search, map);
   bind("\020", key_previous, map);
   bind("\016", key_next, map);
   bind("\033[A", key_up, map);
