@@ -111,6 +111,7 @@ local function inner(self)
   local s = self.shared.s
   return {
     threads = self.entry.threads, images = s.images, first_rest = true, keep = 1, best_last = true,
+    no_start = true, -- the spec makes the net again
     prepared = function(job) prepared(self, job) end,
     feed = function(_, loader) return feed_of(self, loader) end,
   }
