@@ -60,12 +60,16 @@ $(B)/tests/c/fake_terminal: tests/c/fake_terminal.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $<
 
+$(B)/tests/c/typist: tests/c/typist.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $<
+
 $(B)/bench/%: scripts/bench/%.c $(B)/core.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(B)/core.a $(LIBS)
 
 check: ctest spec             ## C tests and Lua specs, nothing installed first
-ctests: $(CTESTS) $(B)/tests/c/make_pictures $(B)/tests/c/fake_terminal
+ctests: $(CTESTS) $(B)/tests/c/make_pictures $(B)/tests/c/fake_terminal $(B)/tests/c/typist
 ctest: ctests                ## C unit tests
 	@scripts/lib/tally $(CTESTS)
 spec: all $(B)/tests/c/make_pictures ## Lua specs (ONLY="word ..." selects)

@@ -72,6 +72,46 @@ check('Up searches for entries that begin like this one', function()
   t:wait_prompt()
 end)
 
+check('Ctrl-R: older, given up with Ctrl-G, ended by an arrow', function()
+  local t = term.start{state = 'search'}
+  for i = 1, 3 do t:run('find_' .. i .. ' = ' .. i) end
+  t:type 'typed'
+  t:wait 'inc> typed'
+  t:key 'C-r'
+  t:type 'find_'
+  t:wait "(reverse-i-search)`find_': find_3 = 3"
+  t:key 'C-r'
+  t:wait "(reverse-i-search)`find_': find_2 = 2"
+  t:key 'C-g'
+  t:until_screen(function(s) return s:find 'inc> typed$' end, 'what was typed')
+  t:key 'C-r'
+  t:type 'find_1'
+  t:wait "`find_1': find_1 = 1"
+  t:key 'End'
+  t:type '0'
+  t:until_screen(function(s) return s:find 'inc> find_1 = 10$' end, 'the entry found, changed')
+end)
+
+check('two sessions that write at once lose nothing', function()
+  local t, u = term.start{state = 'both'}, term.start{state = 'both'}
+  for i = 1, 20 do
+    for name, each in pairs {t = t, u = u} do
+      each:type(('%s_%d = [[%s]]'):format(name, i, ('long '):rep(12)))
+      each:key 'Enter'
+    end
+  end
+  t:wait 't_20'
+  u:wait 'u_20'
+  t:wait_prompt()
+  u:wait_prompt()
+  local text = term.sh 'cat both/incsh/history'.out
+  for i = 1, 20 do
+    for _, name in ipairs {'t', 'u'} do
+      term.contains('\n' .. text, ('\n%s_%d = [[%s]]\n'):format(name, i, ('long '):rep(12)))
+    end
+  end
+end)
+
 check('no HOME: works without history', function()
   local t = term.start{env = {'HOME=', 'XDG_STATE_HOME='}}
   term.equal(t:run '1', '1')

@@ -231,7 +231,7 @@ check('Ctrl-C: an offer to quit that nobody takes is withdrawn', function()
 end)
 
 if #rows > 0 then
-  local width = {0, 0, 0, 0}
+  local width = {1, 1, 1, 1}
   for _, r in ipairs(rows) do
     for i, cell in ipairs(r) do width[i] = math.max(width[i], #cell) end
   end
