@@ -46,7 +46,8 @@ inc.core.run_wait(run.handle, 1)
   assert(select(2, log:gsub('\n', '')) > 20, 'the run did not train')
   local median, most = out:match 'median ([%d.]+) ms, 95%% ([%d.]+) ms'
   local limit = 20 * share_of_others()
-  if tonumber(median) >= 20 or tonumber(most) >= limit then error(('limit %.0f ms: %s'):format(limit, out)) end
+  local slow = tonumber(median) >= 20 or tonumber(most) >= limit
+  if slow then error(('limit %.0f ms: %s'):format(limit, out)) end
 end)
 
 check('anything may be typed', function()

@@ -30,7 +30,8 @@ Enter adds a line while the entry is not complete; an empty line ends it. Alt-En
 Up and Down move between lines, then through the entries that begin like this one. Ctrl-R searches.
 Tab completes names, fields, methods, options inside { and file names inside quotes.
 Ctrl-C stops what runs and keeps everything; Ctrl-X Ctrl-E opens $EDITOR; Ctrl-D leaves.
-~/.config/incsh/init.lua runs first, unless --no-rc.]]
+~/.config/incsh/init.lua runs first, then the folder's .incshrc once allow_folder() has allowed it, unless
+--no-rc.]]
 
 topics.tensors = [[
 Tensors
