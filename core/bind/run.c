@@ -18,140 +18,6 @@
 
 #define RUN_MT  "inc.run.core"
 #define LOCK_MT "inc.run.lock"
-#define FEED_MT "inc.run.feed"
-
-/* -- reading tables ------------------------------------------------------------------------------------- */
-
-static int64_t int_field(lua_State *L, int t, const char *name, int64_t otherwise) {
-  int ok = 1;
-  int64_t v = otherwise;
-  if (lua_getfield(L, t, name) != LUA_TNIL) v = lua_tointegerx(L, -1, &ok);
-  if (!ok) inc_lua_fail(L, "run", INC_EARG, name, "expected an integer, got %s", luaL_tolstring(L, -1, NULL));
-  lua_pop(L, 1);
-  return v;
-}
-
-static double number_field(lua_State *L, int t, const char *name, double otherwise) {
-  double v = lua_getfield(L, t, name) == LUA_TNIL ? otherwise : luaL_checknumber(L, -1);
-  lua_pop(L, 1);
-  return v;
-}
-
-static bool bool_field(lua_State *L, int t, const char *name) {
-  lua_getfield(L, t, name);
-  bool v = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return v;
-}
-
-/* The string stays alive: it is in the caller's table. */
-static const char *string_field(lua_State *L, int t, const char *name) {
-  const char *s = lua_getfield(L, t, name) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-  lua_pop(L, 1);
-  return s;
-}
-
-/* Pushes a list field (an empty one when absent); returns its length. */
-static int list_field(lua_State *L, int t, const char *name) {
-  if (lua_getfield(L, t, name) == LUA_TNIL) lua_newtable(L), lua_replace(L, -2);
-  luaL_checktype(L, -1, LUA_TTABLE);
-  return (int)lua_rawlen(L, -1);
-}
-
-void inc_lua_read_loader(lua_State *L, int t, inc_images *images, inc_loader_opts *o) {
-  static const char *const parts[] = {"train", "val", "all"};
-  const char *part = string_field(L, t, "part");
-  memset(o, 0, sizeof *o);
-  o->images = images;
-  o->part = -2;
-  for (int i = 0; i < 3; i++)
-    if (part && !strcmp(part, parts[i])) o->part = i == 2 ? -1 : i == 1 ? INC_PART_VAL : INC_PART_TRAIN;
-  if (o->part == -2)
-    inc_lua_fail(L, "run", INC_EARG, "part", "expected train, val or all, got %s", part ? part : "nothing");
-  o->batch = (int)int_field(L, t, "batch", 32);
-  o->seed = (uint64_t)int_field(L, t, "seed", 0);
-  o->workers = (int)int_field(L, t, "workers", 0);
-  o->slots = (int)int_field(L, t, "slots", 0);
-  o->epoch = int_field(L, t, "epoch", 0);
-  o->index = int_field(L, t, "index", 0);
-  o->bad_stop = bool_field(L, t, "bad_stop");
-  o->train = bool_field(L, t, "train");
-  lua_getfield(L, t, "transform");
-  inc_lua_read_transform(L, lua_gettop(L), &o->transform);
-  lua_pop(L, 1);
-}
-
-static void read_named(lua_State *L, int t, const char *field, int *n, const inc_named **out) {
-  *n = list_field(L, t, field);
-  inc_named *items = lua_newuserdatauv(L, sizeof *items * (size_t)(*n + 1), 0); /* stays on the stack */
-  for (int i = 0; i < *n; i++) {
-    lua_rawgeti(L, -2, i + 1);
-    lua_rawgeti(L, -1, 1);
-    lua_rawgeti(L, -2, 2);
-    items[i].name = luaL_checkstring(L, -2);
-    items[i].t = inc_lua_check_tensor(L, -1, "run", field);
-    lua_pop(L, 3);
-  }
-  *out = items;
-}
-
-static void read_pairs(lua_State *L, int t, const char *field, int *n, const inc_pair **out) {
-  *n = 0;
-  list_field(L, t, field);
-  int table = lua_gettop(L), k = 0;
-  for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) ++*n;
-  inc_pair *pairs = lua_newuserdatauv(L, sizeof *pairs * (size_t)(*n + 1), 0);
-  for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-      inc_lua_fail(L, "run", INC_EARG, field, "expected strings only");
-    pairs[k++] = (inc_pair){lua_tostring(L, -2), lua_tostring(L, -1)};
-  }
-  *out = pairs;
-}
-
-/* {name, tensor, {values of all steps}}: the values from `first` on. */
-static void read_number(lua_State *L, int64_t first, int64_t steps, inc_run_number *out) {
-  int item = lua_gettop(L);
-  lua_rawgeti(L, item, 1);
-  out->name = luaL_checkstring(L, -1);
-  lua_rawgeti(L, item, 2);
-  out->t = inc_lua_check_tensor(L, -1, "run", out->name);
-  lua_rawgeti(L, item, 3);
-  luaL_checktype(L, -1, LUA_TTABLE);
-  int values = lua_gettop(L);
-  double *v = lua_newuserdatauv(L, sizeof *v * (size_t)(steps - first + 1), 0);
-  for (int64_t i = first; i < steps; i++) {
-    if (lua_rawgeti(L, values, i + 1) != LUA_TNUMBER)
-      inc_lua_fail(L, "run", INC_EARG, out->name, "expected a number for step %d", (int)i + 1);
-    v[i - first] = lua_tonumber(L, -1);
-    lua_pop(L, 1);
-  }
-  out->value = v;
-  lua_rawseti(L, item, 4); /* keeps the array alive as long as the caller's table */
-  lua_settop(L, item);
-}
-
-static inc_run_number *read_numbers(lua_State *L, int t, inc_run_opts *o) {
-  o->n_numbers = list_field(L, t, "numbers");
-  inc_run_number *list = lua_newuserdatauv(L, sizeof *list * (size_t)(o->n_numbers + 1), 0);
-  for (int i = 0; i < o->n_numbers; i++) {
-    lua_rawgeti(L, -2, i + 1);
-    read_number(L, o->first, o->steps, &list[i]);
-    lua_pop(L, 1);
-  }
-  return list;
-}
-
-static const char *const *read_strings(lua_State *L, int t, const char *field, int *n) {
-  *n = list_field(L, t, field);
-  const char **list = lua_newuserdatauv(L, sizeof *list * (size_t)(*n + 1), 0);
-  for (int i = 0; i < *n; i++) {
-    lua_rawgeti(L, -2, i + 1);
-    list[i] = luaL_checkstring(L, -1);
-    lua_pop(L, 1);
-  }
-  return list;
-}
 
 /* -- the lock of a folder ------------------------------------------------------------------------------- */
 
@@ -210,24 +76,6 @@ static int drop_run(lua_State *L) {
   return 0;
 }
 
-static void read_parts(lua_State *L, int t, inc_parts_opts *p) {
-  lua_getfield(L, t, "images");
-  inc_images *images = inc_lua_check_images(L, -1);
-  lua_getfield(L, t, "plan");
-  p->step = inc_lua_check_plan(L, -1);
-  lua_getfield(L, t, "train");
-  luaL_checktype(L, -1, LUA_TTABLE);
-  inc_lua_read_loader(L, lua_gettop(L), images, &p->train);
-  if (lua_getfield(L, t, "eval") != LUA_TNIL) {
-    p->eval = inc_lua_check_plan(L, -1);
-    lua_getfield(L, t, "val");
-    luaL_checktype(L, -1, LUA_TTABLE);
-    inc_lua_read_loader(L, lua_gettop(L), images, &p->validate);
-  }
-  inc_feed **feed = lua_getfield(L, t, "feed") != LUA_TNIL ? luaL_checkudata(L, -1, FEED_MT) : NULL;
-  p->feed = feed ? *feed : NULL;
-}
-
 static int drop_feed(lua_State *L) {
   inc_feed **box = luaL_checkudata(L, 1, FEED_MT);
   inc_feed_unref(*box);
@@ -255,48 +103,74 @@ static int run_feed_made(lua_State *L) {
   return 1;
 }
 
-static void read_opts(lua_State *L, int t, inc_run_opts *o) {
-  luaL_checkstack(L, 40, "run");
-  o->folder = string_field(L, t, "folder");
-  o->first = int_field(L, t, "first", 0), o->steps = int_field(L, t, "steps", 0);
-  o->epoch_steps = int_field(L, t, "epoch_steps", 1), o->batch = int_field(L, t, "batch", 1);
-  o->save_every = int_field(L, t, "save_every", 0), o->val_every = int_field(L, t, "val_every", 0);
-  o->seed = (uint64_t)int_field(L, t, "seed", 0);
-  o->bad = int_field(L, t, "bad", 0);
-  o->best = number_field(L, t, "best", -1), o->best_step = int_field(L, t, "best_step", -1);
-  o->best_loss = number_field(L, t, "best_loss", 0);
-  o->changes = string_field(L, t, "changes");
-  o->until = int_field(L, t, "until_step", 0), o->keep = (int)int_field(L, t, "keep", 0);
-  o->best_last = bool_field(L, t, "best_last");
-  lua_getfield(L, t, "rng");
-  o->rng = inc_lua_to_tensor(L, -1);
-  o->number = read_numbers(L, t, o);
-  o->output = read_strings(L, t, "outputs", &o->n_outputs);
-  read_named(L, t, "state", &o->n_state, &o->state);
-  read_named(L, t, "export", &o->n_export, &o->export_);
-  read_pairs(L, t, "meta", &o->n_meta, &o->meta);
-  read_pairs(L, t, "export_meta", &o->n_export_meta, &o->export_meta);
+/* The stages that follow, from the list `later` of the table at 1; everything stays on the stack. */
+static int read_later(lua_State *L, inc_run_opts **o, inc_parts_opts **p) {
+  int n = inc_lua_list_field(L, 1, "later"), list = lua_gettop(L);
+  *o = lua_newuserdatauv(L, sizeof **o * (size_t)(n + 1), 0);
+  *p = lua_newuserdatauv(L, sizeof **p * (size_t)(n + 1), 0);
+  for (int i = 0; i < n; i++) {
+    luaL_checkstack(L, 4, "run");
+    lua_rawgeti(L, list, i + 1);
+    int t = lua_gettop(L);
+    (*o)[i] = (inc_run_opts){.lock = -1}, (*p)[i] = (inc_parts_opts){.later = true};
+    inc_lua_read_run(L, t, &(*o)[i]);
+    inc_lua_read_parts(L, t, &(*p)[i]);
+  }
+  return n;
 }
 
-/* core.run_start{folder =, lock =, plan =, ...}: see lua/inc/train/start.lua for all the names. */
+/* All parts or none. */
+static int make_parts(inc_run_opts *o, const inc_parts_opts *p, int n) {
+  for (int i = 0; i < n; i++) {
+    int code = inc_parts_new(&p[i], &o[i].parts);
+    if (code == INC_OK) continue;
+    while (i-- > 0) o[i].parts.free(o[i].parts.self);
+    return code;
+  }
+  for (int i = 0; i + 1 < n; i++) o[i].next = &o[i + 1];
+  return INC_OK;
+}
+
+/* core.run_start{folder =, lock =, plan =, ...}: see lua/inc/train/stage.lua for all the names. */
 static int run_start(lua_State *L) {
-  inc_run_opts o = {.lock = -1};
-  inc_parts_opts p = {0};
+  inc_run_opts o = {.lock = -1}, *later;
+  inc_parts_opts p = {0}, *later_parts;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   inc_run **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, RUN_MT);
-  read_opts(L, 1, &o);
-  read_parts(L, 1, &p);
+  inc_lua_read_run(L, 1, &o);
+  inc_lua_read_parts(L, 1, &p);
+  int n = read_later(L, &later, &later_parts);
   lua_getfield(L, 1, "lock");
   int *fd = luaL_checkudata(L, -1, LOCK_MT);
   inc_lua_check(L, inc_parts_new(&p, &o.parts));
+  int code = make_parts(later, later_parts, n);
+  if (code != INC_OK) {
+    o.parts.free(o.parts.self);
+    return inc_lua_raise(L);
+  }
+  o.next = n ? later : NULL;
   o.lock = *fd;
   *fd = -1; /* the run has it now */
   inc_lua_check(L, inc_run_start(&o, box));
   lua_settop(L, 2);
   return 1;
+}
+
+/* core.run_then(run, {...}, line): another stage of a run that is held, from here on */
+static int run_then(lua_State *L) {
+  inc_run *r = check_run(L);
+  inc_run_opts o = {.lock = -1};
+  inc_parts_opts p = {.later = true};
+  luaL_checktype(L, 2, LUA_TTABLE);
+  const char *line = luaL_checkstring(L, 3);
+  inc_lua_read_run(L, 2, &o);
+  inc_lua_read_parts(L, 2, &p);
+  inc_lua_check(L, inc_parts_new(&p, &o.parts));
+  inc_lua_check(L, inc_run_then(r, &o, line));
+  return 0;
 }
 
 static int run_stop(lua_State *L) {
@@ -385,6 +259,18 @@ static void put_string(lua_State *L, const char *name, const char *v) {
   lua_setfield(L, -2, name);
 }
 
+/* core.plateau_observe(plateau, value): a table of all of the above; changes it, returns the factor. */
+static int plateau_observe(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  inc_plateau p = inc_lua_read_plateau(L, 1);
+  double factor = inc_plateau_observe(&p, luaL_checknumber(L, 2));
+  lua_pushvalue(L, 1);
+  put_number(L, "best", p.best), put_number(L, "factor", p.factor);
+  put_int(L, "bad", p.bad), put_int(L, "cooling", p.cooling);
+  lua_pushnumber(L, factor);
+  return 1;
+}
+
 static void put_val(lua_State *L, const inc_run_val *v) {
   if (!v->n) return;
   lua_createtable(L, 0, 4);
@@ -417,9 +303,22 @@ static int run_status(lua_State *L) {
       put_number(L, "seconds", s.seconds);
   if (s.eta >= 0) put_number(L, "eta", s.eta);
   if (s.best >= 0) put_number(L, "best", s.best);
+  put_number(L, "best_loss", s.best_loss);
   if (s.best_step >= 0) put_int(L, "best_step", s.best_step);
+  if (s.changes_at >= 0) put_int(L, "changes_at", s.changes_at);
   put_val(L, &s.val);
   if (s.state == INC_RUN_FAILED) put_error(L, &s.error);
+  return 1;
+}
+
+/* core.run_plateaus(run) -> what its plateaus remember, as JSON; the run is held */
+static int run_plateaus(lua_State *L) {
+  inc_text t = {0};
+  inc_run_plateaus(check_run(L), &t);
+  int code = inc_text_done(&t);
+  if (code == INC_OK) lua_pushstring(L, t.s);
+  inc_text_free(&t);
+  inc_lua_check(L, code);
   return 1;
 }
 
@@ -461,6 +360,8 @@ void inc_bind_run(lua_State *L) {
                                   {"run_checkpoints", run_checkpoints},
                                   {"run_locked", run_locked},
                                   {"run_start", run_start},
+                                  {"run_then", run_then},
+                                  {"plateau_observe", plateau_observe},
                                   {"run_stop", run_stop},
                                   {"run_save", run_save},
                                   {"run_pause", run_pause},
@@ -475,6 +376,7 @@ void inc_bind_run(lua_State *L) {
                                   {"run_finish", run_finish},
                                   {"run_status", run_status},
                                   {"run_over", run_over},
+                                  {"run_plateaus", run_plateaus},
                                   {"run_events", run_events},
                                   {"interrupt_again", interrupt_again},
                                   {NULL, NULL}};

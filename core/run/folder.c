@@ -194,3 +194,25 @@ int inc_log_write(int fd, const char *line, uint64_t n) {
 int inc_log_sync(int fd) {
   return fsync(fd) == 0 ? INC_OK : inc_fail(INC_EIO, "log.jsonl", "cannot sync: %s", strerror(errno));
 }
+
+/* -- what was changed by hand --------------------------------------------------------------------------- */
+
+static int end_torn_line(int fd, const char *path) {
+  char last = '\n';
+  off_t end = lseek(fd, 0, SEEK_END);
+  if (end > 0 && pread(fd, &last, 1, end - 1) != 1)
+    return inc_fail(INC_EIO, path, "cannot read: %s", strerror(errno));
+  return last == '\n' ? INC_OK : inc_write_all(fd, "\n", 1, path);
+}
+
+int inc_changes_add(const char *folder, const char *line, uint64_t n) {
+  char path[INC_PATH];
+  INC_TRY(inc_path_join(path, folder, "changes.jsonl"));
+  int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0) return inc_fail(INC_EIO, path, "cannot open: %s", strerror(errno));
+  int code = end_torn_line(fd, path);
+  if (code == INC_OK) code = inc_write_all(fd, line, n, path);
+  if (code == INC_OK && fsync(fd) != 0) code = inc_fail(INC_EIO, path, "cannot sync: %s", strerror(errno));
+  close(fd);
+  return code == INC_OK ? inc_file_sync_folder(path) : code;
+}

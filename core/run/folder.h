@@ -30,4 +30,8 @@ int inc_log_open(const char *folder, int64_t step, int *fd);
 int inc_log_write(int fd, const char *line, uint64_t n); /* whole lines, with their newline */
 int inc_log_sync(int fd);
 
+/* A line, with its newline, behind those of FOLDER/changes.jsonl; synced.  A torn last line of a kill stays a line
+** of its own, which readers pass over. */
+int inc_changes_add(const char *folder, const char *line, uint64_t n);
+
 #endif

@@ -31,35 +31,17 @@ static bool may_step(inc_run *r) {
   return go;
 }
 
-static void change_number(inc_run *r, int which, double value) {
-  number *n = &r->number[which];
-  for (int64_t i = r->status.step; i < r->steps; i++) n->value[i - r->first] = value;
-  if (r->changes.n > 2)
-    r->changes.s[--r->changes.n] = '\0', inc_text_put(&r->changes, ",");
-  else
-    r->changes.s[--r->changes.n] = '\0';
-  inc_text_format(&r->changes, "{\"step\":%lld,\"name\":\"%s\",\"value\":%.17g}]",
-                  (long long)r->status.step + 1, n->name, value);
-  snprintf(r->note, sizeof r->note, "%s = %.9g", n->name, value);
-}
-
-static void take_changes(inc_run *r) {
-  pthread_mutex_lock(&r->m);
-  for (int i = 0; i < r->n_set; i++) change_number(r, r->set[i].number, r->set[i].value);
-  r->n_set = 0;
-  pthread_mutex_unlock(&r->m);
-}
-
-static void write_numbers(inc_run *r) {
-  for (int i = 0; i < r->n_numbers; i++) {
-    inc_tensor *t = r->number[i].t;
-    inc_store(inc_tensor_data(t), t->spec.dtype, 0, r->number[i].value[r->status.step - r->first]);
+static void write_numbers(const inc_run *r) {
+  const stage *s = r->now;
+  for (int i = 0; i < s->n_numbers; i++) {
+    inc_tensor *t = s->number[i].t;
+    inc_store(inc_tensor_data(t), t->spec.dtype, 0, inc_stage_value(s, &s->number[i], r->status.step));
     inc_tensor_touched(t);
   }
-  if (!r->rng) return;
-  int64_t *rng = inc_tensor_data(r->rng);
-  rng[0] = (int64_t)r->seed, rng[1] = r->status.step + 1;
-  inc_tensor_touched(r->rng);
+  if (!s->rng) return;
+  int64_t *rng = inc_tensor_data(s->rng);
+  rng[0] = (int64_t)s->seed, rng[1] = r->status.step + 1;
+  inc_tensor_touched(s->rng);
 }
 
 /* -- the step ------------------------------------------------------------------------------------------- */
@@ -67,7 +49,8 @@ static void write_numbers(inc_run *r) {
 static int not_finite(inc_run *r, double loss) {
   char name[256] = "";
   int64_t step = r->status.step + 1;
-  if (r->parts.find_nan && r->parts.find_nan(r->parts.self, name, sizeof name) != INC_OK) name[0] = '\0';
+  const inc_run_parts *p = &r->now->parts;
+  if (p->find_nan && p->find_nan(p->self, name, sizeof name) != INC_OK) name[0] = '\0';
   inc_fail(INC_ENAN, NULL, "loss is %s at step %lld%s%s; the step was not taken",
            isnan(loss) ? "not a number" : "infinite", (long long)step,
            name[0] ? "; the first layer that was not finite is " : "", name);
@@ -76,24 +59,26 @@ static int not_finite(inc_run *r, double loss) {
 }
 
 typedef struct step_facts {
-  double loss, waited, lr;
+  double loss, waited;
+  double number[INC_RUN_NUMBERS]; /* what the step was made with; the first is the learning rate */
   bool validated;
   inc_run_val val;
 } step_facts;
 
 static int compute_step(inc_run *r, step_facts *f) {
-  inc_run_parts *p = &r->parts;
+  const inc_run_parts *p = &r->now->parts;
   inc_batch b;
   double before = inc_seconds();
   INC_TRY(p->next(p->self, &b));
   f->waited = inc_seconds() - before;
-  if (b.n < r->batch) {
+  if (b.n < r->now->batch) {
     p->release(p->self, &b);
-    return inc_fail(INC_ESTATE, NULL, "expected a batch of %lld pictures, got %d", (long long)r->batch, b.n);
+    return inc_fail(INC_ESTATE, NULL, "expected a batch of %lld pictures, got %d", (long long)r->now->batch,
+                    b.n);
   }
-  take_changes(r);
   write_numbers(r);
-  if (r->n_numbers) f->lr = r->number[0].value[r->status.step - r->first];
+  for (int i = 0; i < r->now->n_numbers; i++)
+    f->number[i] = inc_stage_value(r->now, &r->now->number[i], r->status.step);
   int code = p->compute(p->self, &b);
   p->release(p->self, &b);
   INC_TRY(code);
@@ -113,10 +98,10 @@ static void note_step(inc_run *r, const step_facts *f) {
   pthread_mutex_lock(&r->m);
   inc_run_status *s = &r->status;
   s->step++;
-  s->epoch = (s->step - 1) / r->epoch_steps + 1;
-  s->loss = f->loss, s->lr = f->lr;
+  s->epoch = (s->step - 1 + r->now->origin) / r->now->epoch_steps + 1;
+  s->loss = f->loss, s->lr = f->number[0];
   s->smooth_loss = isnan(s->smooth_loss) ? f->loss : 0.9 * s->smooth_loss + 0.1 * f->loss;
-  s->img_s = r->step_time > 0 ? (double)r->batch / r->step_time : 0;
+  s->img_s = r->step_time > 0 ? (double)r->now->batch / r->step_time : 0;
   s->data_wait = r->wait_share;
   s->eta = done < 2 ? -1 : (double)(r->steps - s->step) * r->step_time;
   s->seconds = now - r->started;
@@ -126,11 +111,13 @@ static void note_step(inc_run *r, const step_facts *f) {
 /* Bad pictures that the loader met since the last step. */
 static void tell_bad(inc_run *r) {
   char path[512], why[512];
-  if (!r->parts.bad) return;
-  int64_t n = r->parts.bad(r->parts.self, -1, NULL, NULL, 0);
+  const inc_run_parts *p = &r->now->parts;
+  if (!p->bad) return;
+  int64_t n = p->bad(p->self, -1, NULL, NULL, 0);
+  if (r->told_bad > n) r->told_bad = n; /* another loader, which met none yet */
   for (; r->told_bad < n; r->told_bad++) {
     path[0] = why[0] = '\0';
-    r->parts.bad(r->parts.self, r->told_bad, path, why, sizeof why);
+    p->bad(p->self, r->told_bad, path, why, sizeof why);
     inc_text t = {0};
     inc_text_format(&t, "%s: %s", path, why);
     inc_run_tell(r, (inc_run_event){.kind = INC_EV_BAD, .step = r->status.step, .text = t.s});
@@ -150,9 +137,10 @@ static bool due(const inc_run *r, int64_t every) {
 static int write_judged(inc_run *r) {
   char path[INC_PATH];
   inc_text t = {0};
-  if (!r->parts.judged) return INC_OK;
+  const inc_run_parts *p = &r->now->parts;
+  if (!p->judged) return INC_OK;
   inc_text_format(&t, "{\"step\":%lld,", (long long)r->status.step);
-  int code = r->parts.judged(r->parts.self, &t);
+  int code = p->judged(p->self, &t);
   inc_text_put(&t, "}\n");
   if (code == INC_OK) code = inc_text_done(&t);
   if (code == INC_OK) code = inc_path_join(path, r->folder, "val.json");
@@ -161,10 +149,25 @@ static int write_judged(inc_run *r) {
   return code;
 }
 
+/* Numbers that follow what validation says. */
+static void look_for_plateaus(inc_run *r, const inc_run_val *v) {
+  for (int i = 0; i < r->now->n_numbers; i++) {
+    number *n = &r->now->number[i];
+    double before = n->plateau.factor;
+    if (!n->plateau.on) continue;
+    double now = inc_plateau_observe(&n->plateau, n->plateau.max ? v->top1 : v->loss);
+    char text[160];
+    snprintf(text, sizeof text, "%s: no longer better, from now on times %.6g", n->name, now);
+    if (now != before) inc_run_note(r, text);
+  }
+}
+
 static int validate(inc_run *r, step_facts *f) {
-  if (!r->parts.validate || !due(r, r->val_every)) return INC_OK;
-  INC_TRY(r->parts.validate(r->parts.self, &f->val));
+  const inc_run_parts *p = &r->now->parts;
+  if (!p->validate || !due(r, r->now->val_every)) return INC_OK;
+  INC_TRY(p->validate(p->self, &f->val));
   INC_TRY(write_judged(r));
+  look_for_plateaus(r, &f->val);
   f->validated = true;
   pthread_mutex_lock(&r->m);
   r->status.val = f->val;
@@ -181,16 +184,16 @@ static void line_field(inc_text *t, const char *name, double v) {
 /* The step's line, whole, in one write.  "step" stays first: cutting the log back relies on it. */
 static int log_step(inc_run *r, const step_facts *f, double took) {
   struct timespec now;
+  const stage *s = r->now;
   inc_text *t = &r->line;
   t->n = 0;
   inc_text_format(t, "{\"step\":%lld,\"epoch\":%lld", (long long)r->status.step, (long long)r->status.epoch);
-  for (int i = 0; i < r->n_outputs; i++) {
-    inc_text_format(t, ",\"%s\":", r->output[i]);
-    inc_text_float(t, i ? r->parts.peek(r->parts.self, i) : f->loss);
+  for (int i = 0; i < s->n_outputs; i++) {
+    inc_text_format(t, ",\"%s\":", s->output[i]);
+    inc_text_float(t, i ? s->parts.peek(s->parts.self, i) : f->loss);
   }
-  for (int i = 0; i < r->n_numbers; i++)
-    line_field(t, r->number[i].name, r->number[i].value[r->status.step - 1 - r->first]);
-  inc_text_format(t, ",\"img_s\":%.2f,\"data_wait\":%.4f", took > 0 ? (double)r->batch / took : 0, f->waited);
+  for (int i = 0; i < s->n_numbers; i++) line_field(t, s->number[i].name, f->number[i]);
+  inc_text_format(t, ",\"img_s\":%.2f,\"data_wait\":%.4f", took > 0 ? (double)s->batch / took : 0, f->waited);
   clock_gettime(CLOCK_REALTIME, &now);
   inc_text_format(t, ",\"time\":%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
   if (r->status.bad) line_field(t, "bad", (double)r->status.bad);
@@ -200,8 +203,11 @@ static int log_step(inc_run *r, const step_facts *f, double took) {
     line_field(t, "val.top5", f->val.top5);
     line_field(t, "val.n", (double)f->val.n);
   }
-  if (r->note[0]) inc_text_format(t, ",\"note\":\"%s\"", r->note);
-  r->note[0] = '\0';
+  if (r->notes.n) {
+    inc_text_put(t, ",\"note\":");
+    inc_text_string(t, r->notes.s, r->notes.n);
+  }
+  r->notes.n = 0;
   inc_text_put(t, "}\n");
   INC_TRY(inc_text_done(t));
   INC_TRY(inc_log_write(r->log, t->s, t->n));
@@ -215,7 +221,7 @@ static bool is_better(const inc_run_status *s, const inc_run_val *v) {
 /* Is this the best so far?  By top-1 of the held-out pictures, and loss where that is equal; without any
 ** pictures held out, the newest saved step is. */
 static bool is_best(inc_run *r, const step_facts *f, bool saving) {
-  bool best = r->parts.validate ? f->validated && is_better(&r->status, &f->val) : saving;
+  bool best = r->now->parts.validate ? f->validated && is_better(&r->status, &f->val) : saving;
   if (r->best_last) best = r->status.step == r->steps;
   if (!best) return false;
   pthread_mutex_lock(&r->m);
@@ -235,7 +241,7 @@ static bool save_wanted(inc_run *r) {
 }
 
 static int save_if_due(inc_run *r, const step_facts *f) {
-  bool wanted = save_wanted(r), saving = wanted || due(r, r->save_every);
+  bool wanted = save_wanted(r), saving = wanted || due(r, r->now->save_every);
   bool best = is_best(r, f, saving);
   if (best) {
     INC_TRY(inc_run_export(r));
@@ -254,7 +260,7 @@ static int one_step(inc_run *r) {
   INC_TRY(validate(r, &f));
   INC_TRY(log_step(r, &f, took));
   INC_TRY(save_if_due(r, &f));
-  if (r->status.step % r->epoch_steps == 0)
+  if ((r->status.step + r->now->origin) % r->now->epoch_steps == 0)
     inc_run_tell(r, (inc_run_event){.kind = INC_EV_EPOCH, .step = r->status.step});
   r->last_end = inc_seconds();
   return INC_OK;
@@ -262,8 +268,17 @@ static int one_step(inc_run *r) {
 
 /* -- the thread ----------------------------------------------------------------------------------------- */
 
+/* Numbers set while the run was being stopped are the next step's, which a resume makes. */
+static int last_words(inc_run *r) {
+  pthread_mutex_lock(&r->m);
+  int code = r->status.step < r->steps ? inc_run_take_set(r) : INC_OK;
+  pthread_mutex_unlock(&r->m);
+  return code;
+}
+
 /* After a stop, and after a failure that left sound weights behind, what is not saved yet is saved. */
 static int save_rest(inc_run *r, int code) {
+  if (code == INC_OK) code = last_words(r);
   if (r->status.saved_step == r->status.step || code == INC_EIO) return code;
   inc_error why = *inc_error_last();
   int saved = inc_run_checkpoint(r);
@@ -295,7 +310,10 @@ void *inc_run_thread(void *run) {
   inc_run *r = run;
   int code = INC_OK;
   inc_compute_denormals_off();
-  while (code == INC_OK && r->status.step < r->steps && may_step(r)) code = one_step(r);
+  while (code == INC_OK && r->status.step < r->steps && may_step(r)) {
+    code = inc_run_changes(r);
+    if (code == INC_OK) code = one_step(r);
+  }
   finish(r, save_rest(r, code));
   return NULL;
 }

@@ -9,7 +9,8 @@
 
 typedef struct parts {
   inc_plan *step;
-  inc_loader *loader; /* NULL with a feed */
+  inc_loader_opts train; /* of parts that a later stage has: used by take() */
+  inc_loader *loader;    /* NULL with a feed, and before take() */
   inc_feed *feed;
   int64_t at; /* number of the feed's next batch */
   inc_images *images;
@@ -86,6 +87,21 @@ static int64_t bad(void *self, int64_t i, char *path, char *why, size_t n) {
   return count;
 }
 
+static bool same_batches(const inc_loader_opts *a, const inc_loader_opts *b) {
+  return a->images == b->images && a->batch == b->batch && a->seed == b->seed && a->bad_stop == b->bad_stop &&
+         a->transform.size == b->transform.size && a->transform.view == b->transform.view;
+}
+
+/* A loader that gives the very batches that are wanted goes on, with those it has made already. */
+static int take(void *self, void *before) {
+  parts *p = self, *old = before;
+  if (!same_batches(&p->train, &old->train)) return inc_loader_new(&p->train, &p->loader);
+  p->loader = old->loader, old->loader = NULL;
+  p->feed = old->feed, old->feed = NULL;
+  p->at = old->at;
+  return INC_OK;
+}
+
 static void drop(void *self) {
   parts *p = self;
   inc_loader_free(p->loader);
@@ -124,6 +140,7 @@ static int use_feed(parts *p, const inc_parts_opts *o) {
 static int build(parts *p, const inc_parts_opts *o) {
   INC_TRY(check(o));
   p->images = inc_images_ref(o->train.images);
+  p->train = o->train;
   p->step = inc_plan_ref(o->step);
   INC_TRY(inc_tensor_new(inc_plan_input_spec(p->step, 0), &p->in[0]));
   INC_TRY(inc_tensor_new(inc_plan_input_spec(p->step, 1), &p->in[1]));
@@ -132,6 +149,7 @@ static int build(parts *p, const inc_parts_opts *o) {
     p->validate = o->validate;
     inc_images_ref(p->validate.images);
   }
+  if (o->later) return INC_OK;
   return o->feed ? use_feed(p, o) : inc_loader_new(&o->train, &p->loader);
 }
 
@@ -153,6 +171,7 @@ int inc_parts_new(const inc_parts_opts *o, inc_run_parts *out) {
                          o->eval ? validate : NULL,
                          bad,
                          drop,
-                         o->eval ? judged : NULL};
+                         o->eval ? judged : NULL,
+                         take};
   return INC_OK;
 }

@@ -11,6 +11,7 @@ typedef struct inc_parts_opts {
   inc_loader_opts train;    /* where to start is part of it */
   inc_loader_opts validate; /* used when eval is given */
   inc_feed *feed;           /* where batches come from instead of a loader of its own, or NULL */
+  bool later;               /* of a stage to come: no loader before the run takes it */
 } inc_parts_opts;
 
 /* Checks shapes and starts the training loader; references are taken. */

@@ -1,5 +1,6 @@
 /* run.c -- starting, messages and status of a run (run.h). */
 #include "run/run.h"
+#include "base/file.h"
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "run/folder.h"
@@ -14,130 +15,42 @@ double inc_seconds(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* -- copies of what the caller gave --------------------------------------------------------------------- */
-
-static int copy_named(int n, const inc_named *from, inc_named **to) {
-  *to = inc_zalloc(sizeof **to * (size_t)(n + 1));
-  if (!*to) return INC_EMEM;
-  for (int i = 0; i < n; i++) {
-    (*to)[i].t = inc_tensor_ref(from[i].t);
-    if (!((*to)[i].name = inc_strdup(from[i].name))) return INC_EMEM;
-  }
-  return INC_OK;
-}
-
-static int copy_pairs(int n, const inc_pair *from, inc_pair **to) {
-  *to = inc_zalloc(sizeof **to * (size_t)(n + INC_RUN_OWN_META));
-  if (!*to) return INC_EMEM;
-  for (int i = 0; i < n; i++) {
-    (*to)[i].key = inc_strdup(from[i].key);
-    (*to)[i].value = inc_strdup(from[i].value);
-    if (!(*to)[i].key || !(*to)[i].value) return INC_EMEM;
-  }
-  return INC_OK;
-}
-
-static void drop_named(int n, inc_named *list) {
-  for (int i = 0; list && i < n; i++) {
-    inc_tensor_unref(list[i].t);
-    inc_free((char *)list[i].name);
-  }
-  inc_free(list);
-}
-
-static void drop_pairs(int n, inc_pair *list) {
-  for (int i = 0; list && i < n; i++) {
-    inc_free((char *)list[i].key);
-    inc_free((char *)list[i].value);
-  }
-  inc_free(list);
-}
-
-static int copy_numbers(inc_run *r, const inc_run_opts *o) {
-  size_t n = (size_t)(o->steps - o->first);
-  for (int i = 0; i < o->n_numbers; i++) {
-    number *to = &r->number[r->n_numbers++];
-    to->t = inc_tensor_ref(o->number[i].t);
-    to->name = inc_strdup(o->number[i].name);
-    to->value = inc_alloc(sizeof(double) * (n + 1));
-    if (!to->name || !to->value) return INC_EMEM;
-    memcpy(to->value, o->number[i].value, sizeof(double) * n);
-  }
-  return INC_OK;
-}
-
-static int copy_outputs(inc_run *r, const inc_run_opts *o) {
-  for (int i = 0; i < o->n_outputs; i++)
-    if (!(r->output[r->n_outputs++] = inc_strdup(o->output[i]))) return INC_EMEM;
-  return INC_OK;
-}
-
-static int copy_all(inc_run *r, const inc_run_opts *o) {
-  r->first = o->first, r->steps = o->steps, r->epoch_steps = o->epoch_steps, r->batch = o->batch;
-  r->save_every = o->save_every, r->val_every = o->val_every, r->bad = o->bad;
-  r->rng = inc_tensor_ref(o->rng), r->seed = o->seed;
-  r->until = o->until ? o->until : INT64_MAX;
-  r->keep = o->keep ? o->keep : INC_RUN_KEEP, r->best_last = o->best_last;
-  r->n_state = o->n_state, r->n_export = o->n_export;
-  r->n_meta = o->n_meta, r->n_export_meta = o->n_export_meta;
-  if (!(r->folder = inc_strdup(o->folder))) return INC_EMEM;
-  INC_TRY(copy_numbers(r, o));
-  INC_TRY(copy_outputs(r, o));
-  INC_TRY(copy_named(o->n_state, o->state, &r->state));
-  INC_TRY(copy_named(o->n_export, o->export_, &r->export_));
-  INC_TRY(copy_pairs(o->n_meta, o->meta, &r->meta));
-  INC_TRY(copy_pairs(o->n_export_meta, o->export_meta, &r->export_meta));
-  inc_text_put(&r->changes, o->changes ? o->changes : "[]");
-  return inc_text_done(&r->changes);
-}
-
-static int check(const inc_run_opts *o) {
-  if (o->n_numbers > INC_RUN_NUMBERS || o->n_outputs > INC_RUN_OUTPUTS || o->n_outputs < 1)
-    return inc_fail(INC_EARG, NULL, "expected 1 to %d outputs and at most %d numbers, got %d and %d",
-                    INC_RUN_OUTPUTS, INC_RUN_NUMBERS, o->n_outputs, o->n_numbers);
-  if (o->first < 0 || o->steps < o->first || o->epoch_steps < 1)
-    return inc_fail(INC_EARG, "steps", "expected at least the %lld that are made, got %lld",
-                    (long long)o->first, (long long)o->steps);
-  return INC_OK;
-}
-
 /* -- life ----------------------------------------------------------------------------------------------- */
 
+/* Epochs of a run, as its last stage counts them. */
+static int64_t epochs_of(const inc_run_opts *o) {
+  while (o->next) o = o->next;
+  return (o->steps + o->origin + o->epoch_steps - 1) / o->epoch_steps;
+}
+
 static void first_status(inc_run *r, const inc_run_opts *o) {
-  int64_t epochs = (o->steps + o->epoch_steps - 1) / o->epoch_steps;
   r->status = (inc_run_status){.bad = o->bad,
                                .step = o->first,
                                .steps = o->steps,
-                               .epoch = o->first / o->epoch_steps + 1,
-                               .epochs = epochs,
+                               .epoch = (o->first + o->origin) / o->epoch_steps + 1,
+                               .epochs = epochs_of(o),
                                .loss = NAN,
                                .smooth_loss = NAN,
                                .eta = -1,
                                .best = o->best,
                                .best_loss = o->best_loss,
                                .best_step = o->best_step,
-                               .saved_step = o->first};
+                               .saved_step = o->first,
+                               .changes_at = o->next ? o->next->first : -1};
 }
 
 static void destroy(inc_run *r) {
-  if (r->parts.free) r->parts.free(r->parts.self);
+  for (stage *s = r->now, *next; s; s = next) {
+    next = s->next;
+    inc_stage_free(s);
+  }
   inc_folder_unlock(r->lock);
   inc_folder_unlock(r->log);
   inc_events_close(r->events);
-  for (int i = 0; i < r->n_numbers; i++) {
-    inc_tensor_unref(r->number[i].t);
-    inc_free(r->number[i].name);
-    inc_free(r->number[i].value);
-  }
-  for (int i = 0; i < r->n_outputs; i++) inc_free(r->output[i]);
+  for (int i = 0; i < r->n_set; i++) inc_free((char *)r->set[i].name);
   for (int i = 0; i < r->n_events; i++) inc_free(r->event[i].text);
   inc_free(r->event);
-  inc_tensor_unref(r->rng);
-  drop_named(r->n_state, r->state);
-  drop_named(r->n_export, r->export_);
-  drop_pairs(r->n_meta, r->meta);
-  drop_pairs(r->n_export_meta, r->export_meta);
-  inc_text_free(&r->changes);
+  inc_text_free(&r->notes);
   inc_text_free(&r->line);
   inc_free(r->folder);
   pthread_mutex_destroy(&r->m);
@@ -145,20 +58,61 @@ static void destroy(inc_run *r) {
   inc_free(r);
 }
 
+static void drop_parts(const inc_run_opts *o) {
+  for (; o; o = o->next)
+    if (o->parts.free) o->parts.free(o->parts.self);
+}
+
+static int make_stages(inc_run *r, const inc_run_opts *o) {
+  stage **at = &r->now;
+  int64_t first = o->first;
+  for (; o; at = &(*at)->next, o = o->next) {
+    int code = o->first < first ? inc_fail(INC_EARG, "first", "expected stages in the order of their steps")
+                                : inc_stage_new(o, at);
+    if (code != INC_OK) {
+      drop_parts(code == INC_EARG && o->first < first ? o : o->next);
+      return code;
+    }
+    first = o->first;
+  }
+  return INC_OK;
+}
+
+/* A fork's log begins with lines of its parent's, which event files have to hold as well. */
+static int retell(inc_run *r) {
+  char path[INC_PATH], *s, *save = NULL;
+  size_t n;
+  INC_TRY(inc_path_join(path, r->folder, "log.jsonl"));
+  INC_TRY(inc_file_slurp(path, SIZE_MAX / 2, &s, &n));
+  int code = INC_OK;
+  for (char *line = strtok_r(s, "\n", &save); code == INC_OK && line; line = strtok_r(NULL, "\n", &save))
+    code = inc_events_line(r->events, line);
+  inc_free(s);
+  return code;
+}
+
+static int open_all(inc_run *r, const inc_run_opts *o) {
+  r->first = o->first, r->steps = o->steps, r->bad = o->bad;
+  r->until = o->until ? o->until : INT64_MAX;
+  r->keep = o->keep ? o->keep : INC_RUN_KEEP, r->best_last = o->best_last;
+  if (!(r->folder = inc_strdup(o->folder))) return INC_EMEM;
+  INC_TRY(inc_log_open(r->folder, r->first, &r->log));
+  INC_TRY(inc_events_open(r->folder, r->first, &r->events));
+  return o->retell ? retell(r) : INC_OK;
+}
+
 int inc_run_start(const inc_run_opts *o, inc_run **out) {
   inc_run *r = inc_zalloc(sizeof *r);
   if (!r) {
-    if (o->parts.free) o->parts.free(o->parts.self);
+    drop_parts(o);
     inc_folder_unlock(o->lock);
     return INC_EMEM;
   }
-  r->parts = o->parts, r->lock = o->lock, r->log = -1, r->refs = 1;
+  r->lock = o->lock, r->log = -1, r->refs = 1;
   pthread_mutex_init(&r->m, NULL);
   pthread_cond_init(&r->changed, NULL);
-  int code = check(o);
-  if (code == INC_OK) code = copy_all(r, o);
-  if (code == INC_OK) code = inc_log_open(r->folder, r->first, &r->log);
-  if (code == INC_OK) code = inc_events_open(r->folder, r->first, &r->events);
+  int code = make_stages(r, o);
+  if (code == INC_OK) code = open_all(r, o);
   if (code == INC_OK) {
     first_status(r, o);
     r->started = r->last_end = inc_seconds();
@@ -204,18 +158,45 @@ void inc_run_until(inc_run *r, int64_t step) {
   pthread_mutex_unlock(&r->m);
 }
 
-int inc_run_set(inc_run *r, const char *name, double value) {
-  for (int i = 0; i < r->n_numbers; i++) {
-    if (strcmp(r->number[i].name, name)) continue;
-    pthread_mutex_lock(&r->m);
-    int at = 0;
-    while (at < r->n_set && r->set[at].number != i) at++;
-    r->set[at].number = i, r->set[at].value = value;
-    if (at == r->n_set) r->n_set++;
-    pthread_mutex_unlock(&r->m);
-    return INC_OK;
+/* The last value of a name counts. */
+static int queue_set(inc_run *r, const char *name, double value) {
+  int at = 0;
+  if (!inc_stage_number(r->now, name)) return inc_fail(INC_EARG, name, "a run has no number of this name");
+  while (at < r->n_set && strcmp(r->set[at].name, name)) at++;
+  if (at == r->n_set) {
+    if (!(r->set[at].name = inc_strdup(name))) return INC_EMEM;
+    r->n_set++;
   }
-  return inc_fail(INC_EARG, name, "a run has no number of this name");
+  r->set[at].value = value;
+  return INC_OK;
+}
+
+int inc_run_set(inc_run *r, const char *name, double value) {
+  pthread_mutex_lock(&r->m);
+  int code = queue_set(r, name, value);
+  pthread_mutex_unlock(&r->m);
+  return code;
+}
+
+static int may_follow(const inc_run *r, const stage *s) {
+  if (r->over) return inc_fail(INC_ESTATE, NULL, "the run is over");
+  if (r->now->next || s->first != r->status.step)
+    return inc_fail(INC_ESTATE, NULL, "expected a stage from step %lld on and none before it, got %lld",
+                    (long long)r->status.step, (long long)s->first);
+  return INC_OK;
+}
+
+int inc_run_then(inc_run *r, const inc_run_opts *o, const char *line) {
+  stage *s;
+  INC_TRY(inc_stage_new(o, &s));
+  pthread_mutex_lock(&r->m);
+  int code = may_follow(r, s);
+  if (code == INC_OK) code = inc_run_take_set(r); /* asked for before, so made before */
+  if (code == INC_OK) code = inc_changes_add(r->folder, line, strlen(line));
+  if (code == INC_OK) r->now->next = s, r->status.changes_at = s->first;
+  pthread_mutex_unlock(&r->m);
+  if (code != INC_OK) inc_stage_free(s);
+  return code;
 }
 
 void inc_run_hold(inc_run *r) {

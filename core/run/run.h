@@ -6,6 +6,10 @@
 ** step is a table made before the start (learning rate) or follows from the step number (random streams), so
 ** a run that goes on from a checkpoint is the same to the bit.
 **
+** A run is a list of stages (stage.c): between two steps it may go on with another plan, other state, other
+** tables.  What was changed by hand stands in changes.jsonl with its step, written before the change is made, so
+** that a resume from any earlier checkpoint makes the same change at the same step.
+**
 ** Order within a step: batch, numbers, compute, look at the loss, commit, validation if due, log line, best,
 ** checkpoint if due.  Whatever fails before commit leaves the weights of the step before.
 */
@@ -14,6 +18,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "run/plateau.h"
 #include "run/safetensors.h"
 #include "run/score.h"
 
@@ -31,6 +36,9 @@ typedef struct inc_run_parts {
   int64_t (*bad)(void *self, int64_t i, char *path, char *why, size_t n); /* how many; text of number i */
   void (*free)(void *self);
   int (*judged)(void *self, inc_text *out); /* lists of the last validation for val.json, or NULL */
+  /* Before the first step of a stage that is not the run's first: take the place of the parts before it, which
+  ** are freed next.  NULL: there is nothing to take over. */
+  int (*take)(void *self, void *before);
 } inc_run_parts;
 
 /* A 0-d tensor that is written before each step. */
@@ -38,7 +46,21 @@ typedef struct inc_run_number {
   const char *name; /* "lr" */
   inc_tensor *t;
   const double *value; /* [steps - first] for the steps still to be made */
+  inc_plateau plateau; /* on: its factor comes on top */
 } inc_run_number;
+
+/* A number that was set by hand before step `step`, which is still to be made. */
+typedef struct inc_run_set_at {
+  int64_t step;
+  const char *name;
+  double value;
+} inc_run_set_at;
+
+/* to = from * scale, before the first step of a stage. */
+typedef struct inc_run_copy {
+  inc_tensor *from, *to;
+  double scale;
+} inc_run_copy;
 
 enum { INC_RUN_NUMBERS = 8, INC_RUN_OUTPUTS = 8, INC_RUN_KEEP = 3 };
 
@@ -48,6 +70,7 @@ typedef struct inc_run_opts {
   int lock;             /* taken over, also on failure; -1: none */
   int64_t first, steps; /* steps already made; total */
   int64_t epoch_steps, batch;
+  int64_t origin;                /* added to the number of steps made, where epochs are counted */
   int64_t save_every, val_every; /* steps; 0: only at the end */
   int64_t bad;                   /* pictures left out before the start */
   int n_outputs, n_numbers, n_state, n_export, n_meta, n_export_meta;
@@ -58,15 +81,24 @@ typedef struct inc_run_opts {
   const inc_named *state;   /* all that a checkpoint holds */
   const inc_named *export_; /* what best.safetensors holds */
   const inc_pair *meta, *export_meta;
-  const char *changes;    /* JSON list of the numbers set by hand before, or NULL */
+  const inc_run_set_at *set; /* numbers set by hand, in order of steps: [n_set] */
+  int n_set;
   double best, best_loss; /* held-out top-1 and loss of best.safetensors so far; best below 0: none yet */
   int64_t best_step;      /* -1: none yet */
   int64_t until;          /* rest when so many steps are made, until told to go on; 0: never */
   int keep;               /* checkpoints to keep; 0: INC_RUN_KEEP */
   bool best_last;         /* best.safetensors is written once, of the last step */
+  bool retell;            /* a log that has no event files yet (a fork's) is told to them first */
+  /* Of a stage that follows another: */
+  const struct inc_run_opts *next; /* the stage that begins when next->first steps are made, or NULL */
+  const inc_run_copy *copy;        /* [n_copies] */
+  int n_copies;
+  bool fresh;       /* its tables count from here on; otherwise numbers go on as they were, by name */
+  const char *note; /* for the log line of its first step, or NULL */
 } inc_run_opts;
 
-/* All texts and lists of opts are copied, tensors are referenced. */
+/* All texts and lists of opts are copied, tensors are referenced.  Of `next`, what belongs to a stage is used:
+** parts (taken over, also on failure), numbers, outputs, state, intervals; not the folder or the best so far. */
 int inc_run_start(const inc_run_opts *opts, inc_run **out);
 inc_run *inc_run_ref(inc_run *r);
 void inc_run_unref(inc_run *r); /* the last one stops it (saving) and waits */
@@ -78,11 +110,17 @@ void inc_run_save(inc_run *r);                /* a checkpoint after the step at 
 void inc_run_until(inc_run *r, int64_t step); /* go on, and rest when `step` steps are made; 0: never rest */
 /* Wait until it rests there or is over, for some seconds at most, or until Ctrl-C. */
 bool inc_run_reached(inc_run *r, double seconds);
+/* Another stage from here on; the run must be held, and opts->first the steps it has made.  `line` is what
+** changes.jsonl says of it. */
+int inc_run_then(inc_run *r, const inc_run_opts *opts, const char *line);
 /* A number keeps `value` from the next step on.  EARG for an unknown name. */
 int inc_run_set(inc_run *r, const char *name, double value);
 /* Between hold and release the thread rests between two steps, so that its tensors can be read or changed. */
 void inc_run_hold(inc_run *r);
 void inc_run_release(inc_run *r);
+
+/* What the plateaus of a run that is held remember, by the name of their number, as a JSON object. */
+void inc_run_plateaus(const inc_run *r, inc_text *t);
 
 /* -- what it is doing ----------------------------------------------------------------------------------- */
 typedef enum inc_run_state {
@@ -104,7 +142,8 @@ typedef struct inc_run_status {
   inc_run_val val;  /* n == 0: none yet */
   double best, best_loss;
   int64_t best_step, saved_step, bad;
-  inc_error error; /* INC_RUN_FAILED */
+  int64_t changes_at; /* steps made when the next stage begins; -1: none to come */
+  inc_error error;    /* INC_RUN_FAILED */
 } inc_run_status;
 void inc_run_status_get(inc_run *r, inc_run_status *out);
 bool inc_run_over(inc_run *r);

@@ -28,9 +28,10 @@ static bool all_finite(const inc_tensor *t) {
 }
 
 static int check_state(const inc_run *r) {
-  for (int i = 0; i < r->n_state; i++)
-    if (!all_finite(r->state[i].t))
-      return inc_fail(INC_ENAN, r->state[i].name,
+  const stage *s = r->now;
+  for (int i = 0; i < s->n_state; i++)
+    if (!all_finite(s->state[i].t))
+      return inc_fail(INC_ENAN, s->state[i].name,
                       "not finite any more after step %lld; nothing was saved over the "
                       "last good checkpoint",
                       (long long)r->status.step);
@@ -43,31 +44,62 @@ typedef struct own_meta {
   char step[24], epoch[24], index[24], best[40], best_loss[40], best_step[24], seed[24];
 } own_meta;
 
+void inc_run_plateaus(const inc_run *r, inc_text *t) {
+  const stage *s = r->now;
+  const char *between = "";
+  inc_text_put(t, "{");
+  for (int i = 0; i < s->n_numbers; i++) {
+    const inc_plateau *p = &s->number[i].plateau;
+    if (!p->on) continue;
+    inc_text_format(t, "%s\"%s\":{\"best\":", between, s->number[i].name);
+    inc_text_number(t, p->best);
+    inc_text_put(t, ",\"factor\":");
+    inc_text_number(t, p->factor);
+    inc_text_format(t, ",\"bad\":%lld,\"cooling\":%lld}", (long long)p->bad, (long long)p->cooling);
+    between = ",";
+  }
+  inc_text_put(t, "}");
+}
+
 /* The counters, as metadata behind those of the caller. */
-static int add_meta(inc_run *r, own_meta *s, inc_pair *to) {
+static int add_meta(const inc_run *r, own_meta *m, const char *plateaus, inc_pair *to) {
   const inc_run_status *st = &r->status;
-  snprintf(s->step, sizeof s->step, "%lld", (long long)st->step);
-  snprintf(s->epoch, sizeof s->epoch, "%lld", (long long)(st->step / r->epoch_steps));
-  snprintf(s->index, sizeof s->index, "%lld", (long long)(st->step % r->epoch_steps));
-  snprintf(s->best, sizeof s->best, "%.17g", st->best);
-  snprintf(s->best_loss, sizeof s->best_loss, "%.17g", st->best_loss);
-  snprintf(s->best_step, sizeof s->best_step, "%lld", (long long)st->best_step);
-  snprintf(s->seed, sizeof s->seed, "%llu", (unsigned long long)r->seed);
-  inc_pair own[] = {{"step", s->step}, {"epoch", s->epoch},         {"index", s->index},
-                    {"best", s->best}, {"best_step", s->best_step}, {"best_loss", s->best_loss},
-                    {"seed", s->seed}, {"changes", r->changes.s}};
+  const stage *s = r->now;
+  int64_t place = st->step + s->origin;
+  snprintf(m->step, sizeof m->step, "%lld", (long long)st->step);
+  snprintf(m->epoch, sizeof m->epoch, "%lld", (long long)(place / s->epoch_steps));
+  snprintf(m->index, sizeof m->index, "%lld", (long long)(place % s->epoch_steps));
+  snprintf(m->best, sizeof m->best, "%.17g", st->best);
+  snprintf(m->best_loss, sizeof m->best_loss, "%.17g", st->best_loss);
+  snprintf(m->best_step, sizeof m->best_step, "%lld", (long long)st->best_step);
+  snprintf(m->seed, sizeof m->seed, "%llu", (unsigned long long)s->seed);
+  inc_pair own[] = {{"step", m->step}, {"epoch", m->epoch},         {"index", m->index},
+                    {"best", m->best}, {"best_step", m->best_step}, {"best_loss", m->best_loss},
+                    {"seed", m->seed}, {"plateau", plateaus}};
   memcpy(to, own, sizeof own);
   return (int)(sizeof own / sizeof *own);
 }
 
+static int write_checkpoint(inc_run *r, const char *path) {
+  own_meta text;
+  inc_text plateaus = {0};
+  inc_run_plateaus(r, &plateaus);
+  int code = inc_text_done(&plateaus);
+  if (code == INC_OK) {
+    stage *s = r->now;
+    int own = add_meta(r, &text, plateaus.s, s->meta + s->n_meta);
+    code = inc_safetensors_save(path, s->n_state, s->state, s->n_meta + own, s->meta);
+  }
+  inc_text_free(&plateaus);
+  return code;
+}
+
 int inc_run_checkpoint(inc_run *r) {
   char path[INC_PATH];
-  own_meta text;
   INC_TRY(check_state(r));
   INC_TRY(inc_folder_checkpoint(path, r->folder, r->status.step));
   INC_TRY(inc_log_sync(r->log));
-  int own = add_meta(r, &text, r->meta + r->n_meta);
-  INC_TRY(inc_safetensors_save(path, r->n_state, r->state, r->n_meta + own, r->meta));
+  INC_TRY(write_checkpoint(r, path));
   pthread_mutex_lock(&r->m);
   r->status.saved_step = r->status.step;
   pthread_mutex_unlock(&r->m);
@@ -81,8 +113,9 @@ int inc_run_export(inc_run *r) {
   INC_TRY(inc_path_join(path, r->folder, "best.safetensors"));
   snprintf(step, sizeof step, "%lld", (long long)r->status.step);
   snprintf(top1, sizeof top1, "%.17g", r->status.best);
-  int n = r->n_export_meta;
-  r->export_meta[n++] = (inc_pair){"step", step};
-  if (r->status.best >= 0) r->export_meta[n++] = (inc_pair){"val.top1", top1};
-  return inc_safetensors_save(path, r->n_export, r->export_, n, r->export_meta);
+  stage *s = r->now;
+  int n = s->n_export_meta;
+  s->export_meta[n++] = (inc_pair){"step", step};
+  if (r->status.best >= 0) s->export_meta[n++] = (inc_pair){"val.top1", top1};
+  return inc_safetensors_save(path, s->n_export, s->export_, n, s->export_meta);
 }

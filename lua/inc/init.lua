@@ -30,11 +30,11 @@ local modules = {
   'show', 'weights',
 }
 local verbs = {
-  'bench', 'compare', 'convert', 'diff', 'doctor', 'evaluate', 'inspect', 'pack', 'predict', 'resume', 'runs',
+  'bench', 'compare', 'convert', 'diff', 'doctor', 'evaluate', 'fork', 'inspect', 'pack', 'predict', 'resume', 'runs',
   'train',
 }
 -- Verbs that are not in a file of their name.
-local verb_files = {diff = 'inc.run.diff', runs = 'inc.run.table'}
+local verb_files = {diff = 'inc.run.diff', fork = 'inc.run.fork', runs = 'inc.run.table'}
 local global_modules = {'apropos', 'data', 'help', 'models', 'nn', 'optim', 'plot', 'recipes', 'show', 'tour'}
 
 -- -- loading ------------------------------------------------------------------------------------------------

@@ -79,6 +79,9 @@ end
 function Run:__tostring()
   local s = core.run_status(self.handle)
   local text = ('run %s: %s, %s'):format(self.folder, s.state, progress(s))
+  if s.changes_at and s.changes_at > s.step then
+    text = text .. ('\nreplays what was done before, up to step %d'):format(s.changes_at)
+  end
   if s.best then text = text .. ('\nbest so far: top-1 %.4f at step %d'):format(s.best, s.best_step) end
   if s.bad > 0 then text = text .. ('\n%d bad picture%s left out'):format(s.bad, s.bad == 1 and '' or 's') end
   if s.error then text = text .. '\n' .. s.error end
@@ -122,14 +125,14 @@ function methods:save()
   return self
 end
 
-local set_spec = args.spec('run:set', 'lr:number')
-
---- Change the learning rate from the next step to the end; the log and the checkpoints note it.
--- > run:set{lr = 1e-3}
-function methods:set(changes)
-  core.run_set(self.handle, 'lr', set_spec(changes).lr)
-  return self
-end
+--- Change numbers from the next step on: the optimizer's (lr, momentum, weight_decay, beta1, ...), clip_norm,
+-- label_smoothing, aux_weight, dropout, ema (its decay), save_every and val_every. lr and what follows a schedule
+-- keep the value to the end; for the others the step is planned again, which takes a moment. The log, and every
+-- resume and fork, know of it.
+-- @param group a pattern of the optimizer's groups: then its lr_scale, weight_decay, agc or other own numbers
+-- > run:set{lr = 1e-3, weight_decay = 0}
+-- > run:set{group = '^fc', lr_scale = 5}
+function methods:set(numbers) return require('inc.run.swap').set(self, numbers) end
 
 --- Call f(run, event) when something happened: 'epoch', 'val', 'save', 'best', 'bad' or 'end'. Hooks run
 -- at the prompt, or inside run:wait(), never in the run's own thread.
@@ -150,11 +153,24 @@ function methods:held(f, ...)
   return f(...)
 end
 
---- Change the optimizer of a run that is going: not built yet.
-function methods.swap() args.fail 'run:swap: not built yet' end
+--- Go on with another optimizer from the next step. The schedule goes on where it is, as a factor on the new
+-- optimizer's rate. What the new one knows already is kept:
+--   slots of the same meaning (sgd and nesterov; adam, adamw, nadam, radam and lamb) and the step count;
+--   means of gradients and their sums are translated into each other (lion or muon, and sgd);
+--   everything else starts afresh, and the step count with it.
+-- What happened is said and stands in the log; resume and fork make it again to the bit.
+-- @param optimizer one of optim, or its name
+-- @param options schedule, in the place of the run's
+-- > run:swap(optim.adamw{lr = 1e-4})
+function methods:swap(optimizer, options) return require('inc.run.swap').swap(self, optimizer, options) end
 
---- A second run from a step of this one: not built yet.
-function methods.fork() args.fail 'run:fork: not built yet' end
+--- A second run that begins at any past step of this one, with other settings from there: see fork.
+-- > twin = run:fork{step = 200, optimizer = optim.sgd{lr = 0.01, momentum = 0.9}, out = 'runs/second'}
+function methods:fork(options)
+  local given = {self}
+  for key, value in pairs(options or {}) do given[key] = value end
+  return require('inc.run.fork').fork(given)
+end
 
 local function is_prompt() return package.loaded['inc.shell.prompt'] ~= nil end
 
@@ -317,6 +333,15 @@ local fields = {}
 --- run.log: the log as columns: t.step, t.loss, t['val.top1'] (NaN where a step has no value), and t.names.
 -- > run.log.step
 function fields.log(self) return log.read(self.folder .. '/log.jsonl') end
+
+local function now(self)
+  return require('inc.train.stage').now(self.job, core.run_status(self.handle).changes_at)
+end
+
+--- run.settings, run.optimizer and run.average: what the run goes by at this step.
+function fields.settings(self) return now(self).settings end
+function fields.optimizer(self) return now(self).optimizer end
+function fields.average(self) return now(self).average end
 
 --- run.config: the configuration in the run's folder.
 -- > run.config.batch

@@ -9,26 +9,15 @@ local core = require 'inc.core'
 local args = require 'inc.args'
 local json = require 'inc.json'
 local build = require 'inc.train.build'
+local changes = require 'inc.train.changes'
 local folder = require 'inc.train.folder'
-local schedule = require 'inc.schedule'
 local settings = require 'inc.train.settings'
+local stage = require 'inc.train.stage'
 local Run = require 'inc.run'
 
 local trainer = {}
 
 -- -- one run ------------------------------------------------------------------------------------------------
-
--- The numbers that change from step to step (lr, and what else has a schedule), with what was set by hand.
-local function numbers(job)
-  for _, change in ipairs(job.changes or {}) do
-    for _, number in ipairs(job.numbers) do
-      for step = change.step, number[1] == change.name and job.settings.total or 0 do
-        number[3][step] = change.value
-      end
-    end
-  end
-  return job.numbers
-end
 
 local function check_free(net)
   for _, run in ipairs(Run.active()) do
@@ -36,8 +25,8 @@ local function check_free(net)
   end
 end
 
--- Net, optimizer and plans of a job; nothing is written yet.
-local function prepare(job)
+-- The net of a job, with what it needs before anything is bound to it.
+local function open_net(job)
   local o, info = job.settings, job.images:info()
   settings.settle_steps(o, info.train)
   settings.use_threads(job.threads)
@@ -45,57 +34,51 @@ local function prepare(job)
   job.net = build.net(o, job.images:classes())
   check_free(job.net)
   job.validates = info.val > 0
-  local set = schedule.set(o.schedule)
-  job.optimizer = o.optimizer:bind(job.net, {follow = set:follow(), norms = o.norms or false})
-  job.numbers = set:numbers(job.optimizer, {total_steps = o.total, steps_per_epoch = o.epoch_steps})
-  job.average = o.ema and o.ema:bind(job.net) or job.optimizer:average(job.net)
   job.rng = core.tensor{o.seed, 0, dtype = 'i64'}
-  job.plan = build.step_plan(job.net, o, job.optimizer, job.average, job.rng)
-  local classes
-  job.eval, classes = build.eval_plan(job.net, o.batch, o.precision, job.average)
-  if classes ~= #job.images:classes() then
-    args.fail('train: net: expected %d classes as in the data, got %d', #job.images:classes(), classes)
-  end
-  job.state = build.state(job.net, job.optimizer, job.average)
-  if job.prepared then return job:prepared() end
-  build.check_memory(job.plan, job.validates and job.eval, o.batch, build.size_of(job.net))
+  if not job.prepared then job.step_arena, job.eval_arena = core.plan_arena(), core.plan_arena() end
 end
 
-local function train_loader(job)
-  local o, first = job.settings, job.first or 0
-  return {
-    part = 'train', train = true, batch = o.batch, seed = o.seed, workers = o.workers,
-    epoch = first // o.epoch_steps, index = first % o.epoch_steps, bad_stop = o.bad == 'stop',
-    transform = {augment = o.augment, size = build.size_of(job.net)},
-  }
+-- The first stage; nothing is written yet, and no plan made.
+local function bind_first(job, o, at)
+  if o ~= job.settings then stage.fit_net(job.net, o, job.settings) end
+  job.settings, job.first = o, at
+  local st = stage.bind(job, {settings = o, at = at})
+  job.stages, job.optimizer, job.average, job.state = {st}, st.optimizer, st.average, st.state
+  return st
+end
+
+-- Its plans, and room for them.
+local function trace_first(job)
+  local st = stage.trace(job, job.stages[1])
+  job.plan, job.eval, job.total = st.plan, st.eval, st.settings.total
+  if st.classes ~= #job.images:classes() then
+    args.fail('train: net: expected %d classes as in the data, got %d', #job.images:classes(), st.classes)
+  end
+  if job.prepared then return job:prepared() end
+  build.check_memory(job.plan, job.validates and job.eval, job.settings.batch, build.size_of(job.net))
+end
+
+-- The stages that are to come behind the first.
+local function add_stages(job, later)
+  for _, st in ipairs(later) do stage.follow(job, st) end
+  job.total = job.stages[#job.stages].settings.total
 end
 
 -- The table of core.run_start.
 local function start_options(job)
-  local o, first = job.settings, job.first or 0
-  return {
-    folder = job.folder, lock = job.lock, first = first, steps = o.total, epoch_steps = o.epoch_steps,
-    batch = o.batch, save_every = o.save_every, val_every = o.val_every, seed = o.seed, rng = job.rng,
-    bad = job.images:info().bad, plan = job.plan, eval = job.validates and job.eval or nil,
-      images = job.images,
-    outputs = o.norms and {'loss', 'grad_norm', 'update_norm'} or {'loss'},
-    numbers = numbers(job),
-    state = job.state, meta = build.metadata(job.net, 'checkpoint'),
-    export = job.average and job.average:named_tensors() or job.net:state(),
-    export_meta = build.metadata(job.net, 'weights'),
-    changes = json.encode(json.list(job.changes or {})), best = job.best, best_loss = job.best_loss,
-    best_step = job.best_step, train = train_loader(job),
-    feed = job.feed and job:feed(train_loader(job)) or nil,
-    until_step = job.first_rest and math.max(first, 1), keep = job.keep, best_last = job.best_last,
-    val = {part = 'val', batch = o.batch, workers = o.workers, transform = build.eval_transform(job.net)},
-  }
+  local t, first = stage.options(job, job.stages[1]), job.first
+  t.folder, t.lock, t.bad = job.folder, job.lock, job.images:info().bad
+  t.best, t.best_loss, t.best_step = job.best, job.best_loss, job.best_step
+  t.feed = job.feed and job:feed(t.train) or nil
+  t.until_step, t.best_last = job.first_rest and math.max(first, 1), job.best_last
+  t.keep, t.retell, t.later = job.keep or job.settings.keep, job.retell, {}
+  for i = 2, #job.stages do t.later[i - 1] = stage.options(job, job.stages[i]) end
+  return t
 end
 
 local function launch(job)
-  local handle = core.run_start(start_options(job))
-  return Run.new{handle = handle, folder = job.folder, net = job.net, images = job.images,
-    settings = job.settings,
-    optimizer = job.optimizer, average = job.average, first = job.first or 0}
+  return Run.new{handle = core.run_start(start_options(job)), folder = job.folder, net = job.net,
+    images = job.images, job = job, first = job.first}
 end
 
 -- -- train --------------------------------------------------------------------------------------------------
@@ -103,7 +86,7 @@ end
 -- What the runs of a comparison have that those of a user have not (inc/compare/arm.lua): threads; prepared,
 -- called instead of the check of memory; feed, which gives the batches; first_rest = true, to be told of
 -- every turn; keep, how many checkpoints; best_last; images, the pictures as they were listed before;
--- rehearsal, to end before anything is written.
+-- rehearsal, to end before anything is written; no_start, when it makes the net again by itself.
 local function new_job(fields, inner)
   for name, v in pairs(inner or {}) do fields[name] = v end
   return fields
@@ -116,9 +99,13 @@ function trainer.begin(given, inner)
   local job = new_job({settings = o, folder = out}, inner)
   o.weights = o.weights and core.path_full(o.weights)
   job.images = job.images or build.data(o)
-  prepare(job)
+  job.made = o.net == nil
+  open_net(job)
+  bind_first(job, o, 0)
+  trace_first(job)
   if job.rehearsal then return nil, job end
   folder.create(job)
+  if o.net and not job.no_start then core.save(folder.start_path(job.folder), job.net:state()) end
   return launch(job), job
 end
 
@@ -147,6 +134,9 @@ end
 -- @param seed of start values, order, distortions and dropout
 -- @param save_every, val_every steps between checkpoints and validations, an epoch when left out
 -- @param bad skip or stop at pictures that cannot be read
+-- @param keep how many of the newest checkpoints stay, besides the best one's: a fork begins at one of them, or
+--   at the start
+-- @param plan false runs the ops of a step one by one, as they were recorded: slow, for doubts about a plan
 -- @param plot true shows curves while it runs
 -- @return a run: print(run), run:wait(), run:stop(), run:pause(), run:continue(), run:set{}, run:plot{},
 --   run.log
@@ -170,46 +160,123 @@ local function more_steps(o, given)
 end
 
 -- The same pictures as before, or the reason why not.
-local function same_pictures(job, config, accept)
+-- @param who for messages
+function trainer.same_pictures(job, config, accept, who)
   local then_ = folder.pictures(job.folder)
   local now = job.images or build.scan(config.data.path, {val = config.data.val, seed = config.data.seed,
     classes = config.classes})
-  local changes = core.images_diff(then_, now)
-  if #changes == 0 then return now end
+  local odd = core.images_diff(then_, now)
+  if #odd == 0 then return now end
   local names = {}
-  for i = 1, math.min(5, #changes) do names[i] = changes[i].kind .. ' ' .. changes[i].path end
+  for i = 1, math.min(5, #odd) do names[i] = odd[i].kind .. ' ' .. odd[i].path end
   local text = ('pictures are not as they were: %s%s (%d in all)'):format(table.concat(names, ', '),
-    #changes > 5 and ', ...' or '', #changes)
+    #odd > 5 and ', ...' or '', #odd)
   if not accept then
-    args.fail('resume: %s: %s; accept_changes goes on all the same, but no longer to the bit',
-      config.data.path,
-      text)
+    args.fail('%s: %s: %s; accept_changes goes on all the same, but no longer to the bit', who,
+      config.data.path, text)
   end
   inc.note('%s', text)
-  core.images_save(now, folder.pictures_path(job.folder))
+  if not job.keep_list then core.images_save(now, folder.pictures_path(job.folder)) end
   return now
 end
 
--- The newest checkpoint that can be read; older ones are tried when it cannot.
-local function load_newest(job)
-  for _, step in ipairs(core.run_checkpoints(job.folder)) do
-    local path = folder.checkpoint(job.folder, step)
-    local ok, why = pcall(build.load_state, job.state, path)
-    if ok then
-      local _, meta = core.load_head(path)
-      job.first, job.best, job.best_loss = step, tonumber(meta.best), tonumber(meta.best_loss)
-      job.best_step = math.tointeger(tonumber(meta.best_step))
-      job.changes = json.decode(meta.changes or '[]')
-      return
+--- (for fork) Weights, slots and counters into a job whose settings at that step follow from its changes.
+-- @param tensors, meta of a checkpoint, or what one would hold
+-- @return the stages that are to come
+function trainer.load_state(job, step, path, tensors, meta)
+  local folded = table.pack(changes.fold(job.base, job.changes, step, job.up_to))
+  local now = table.remove(folded, 1)
+  if not job.net then open_net(job) end
+  local st = bind_first(job, job.adjust(now.settings), step)
+  build.load_state(st.state, tensors, path)
+  stage.remember(st, json.decode(meta.plateau or '{}'))
+  stage.overlay(st, now.sets)
+  st.to_come, st.count, job.meta = now.to_come, st.optimizer.step_count:item(), meta
+  job.best, job.best_loss = tonumber(meta.best), tonumber(meta.best_loss)
+  job.best_step = math.tointeger(tonumber(meta.best_step))
+  return folded
+end
+
+local function load_checkpoint(job, step, path)
+  local _, tensors, meta = core.load(path)
+  return trainer.load_state(job, step, path, tensors, meta)
+end
+
+--- (for fork) The newest checkpoint at or before a step that can be read; older ones are tried when it cannot.
+-- @return the stages that are to come, or nil when there is no checkpoint
+function trainer.load_newest(job, path, at_most)
+  for _, step in ipairs(core.run_checkpoints(path)) do
+    if step <= at_most then
+      local ok, later = pcall(load_checkpoint, job, step, folder.checkpoint(path, step))
+      if ok then return later end
+      inc.note('%s', later)
     end
-    inc.note('%s', why)
   end
-  local start = job.settings.weights
-  if start and not core.path_kind(start) then
-    args.fail('resume: %s: no checkpoint yet, and the weights it started from are gone: %s', job.folder,
-      start)
+end
+
+--- (for fork) As it was at step 0: from the weights that a net came with, or made anew.
+function trainer.load_start(job, path)
+  local folded = table.pack(changes.fold(job.base, job.changes, 0, job.up_to))
+  local now = table.remove(folded, 1)
+  if not job.net then open_net(job) end
+  local start = folder.start_path(path)
+  if core.path_kind(start) then build.load_state(job.net:state(), select(2, core.load(start)), start) end
+  bind_first(job, job.adjust(now.settings), 0).to_come = now.to_come
+  return folded
+end
+
+--- (for fork) The first stage is there: plans of all, and the thread.
+function trainer.set_off(job, later, write)
+  trace_first(job)
+  add_stages(job, later)
+  write()
+  return launch(job)
+end
+
+local function from_start(job)
+  local o = job.settings
+  if job.parent then args.fail('resume: %s: no checkpoint that can be read: fork it anew', job.folder) end
+  local has_start = core.path_kind(folder.start_path(job.folder))
+  if not has_start and o.weights and not core.path_kind(o.weights) then
+    args.fail('resume: %s: no checkpoint yet, and the weights it started from are gone: %s', job.folder, o.weights)
   end
   inc.note('%s: no checkpoint yet: starting at the beginning', job.folder)
+  return trainer.load_start(job, job.folder)
+end
+
+-- Changes that the run made after the checkpoint it goes on from, and makes again.
+local function tell_to_come(job)
+  local n = #job.stages - 1
+  for _, st in ipairs(job.stages) do n = n + #(st.to_come or {}) end
+  if n > 0 then
+    inc.note('%s: goes on after step %d; %d change%s made after it will be made again', job.folder, job.first, n,
+      n == 1 and ' that was' or 's that were')
+  end
+end
+
+-- A new total is a change like others: a fork from before it must not see it.
+local function note_length(job, r, path)
+  if not (r.steps or r.epochs) then return end
+  local change = {step = (job.first or 0) + 1, length = {steps = r.steps, epochs = r.epochs}}
+  job.new_length = function() changes.add(path, change) end
+end
+
+-- What resume was told to do otherwise, for the settings of every stage.
+local function adjusting(r, net)
+  return function(o)
+    if r.steps or r.epochs then more_steps(o, r) end
+    o.workers, o.plot = r.workers or o.workers, r.plot == nil and o.plot or r.plot
+    o.net = net
+    return o
+  end
+end
+
+-- A job that is to be what the run in `path` was.
+local function job_of(path, config, inner)
+  local job = new_job({folder = path, base = folder.base_of(config), changes = changes.read(path),
+    threads = config.threads, parent = config.parent}, inner)
+  job.settings = settings.from_table(job.base)
+  return job
 end
 
 --- (for compare) Resume with a job's inner fields.
@@ -217,25 +284,30 @@ function trainer.go_on(given, inner)
   local r = trainer.resume_spec(type(given) == 'string' and {given} or given)
   local path = folder.check_run(r.run, 'resume')
   local lock <close> = core.run_lock(path) -- empty once the run has it
-  local job = new_job({folder = path, lock = lock}, inner)
   local config = folder.read_config(path)
   folder.use_kernels(path)
-  local o = settings.from_table(config.settings)
-  job.settings, job.threads = o, config.threads
-  more_steps(o, r)
-  o.workers, o.plot = r.workers or o.workers, r.plot == nil and o.plot or r.plot
+  local job = job_of(path, config, inner)
+  job.lock = lock
+  local o = job.settings
   o.net = r.net or folder.rebuild_net(config, o)
+  job.adjust = adjusting(r, o.net)
+  job.adjust(o)
   local start_weights = o.weights
   o.weights = nil
-  job.images = same_pictures(job, config, r.accept_changes)
-  prepare(job)
+  job.images = trainer.same_pictures(job, config, r.accept_changes, 'resume')
+  open_net(job)
   o.weights = start_weights
-  load_newest(job)
-  if (job.first or 0) >= o.total then
+  local later = trainer.load_newest(job, path, math.huge) or from_start(job)
+  for _, st in ipairs(later) do settings.settle_steps(job.adjust(st.settings), job.images:info().train) end
+  if job.first >= (later[#later] or job.stages[1]).settings.total then
     args.fail('resume: %s: its %d steps are made; give more steps or epochs to go further', r.run, job.first)
   end
-  folder.update_config(job, config)
-  return launch(job), job
+  note_length(job, r, path)
+  return trainer.set_off(job, later, function()
+    folder.update_config(job, config)
+    if job.new_length then job.new_length() end
+    tell_to_come(job)
+  end), job
 end
 
 --- Go on with a run from its newest good checkpoint, as if it had never stopped.

@@ -70,8 +70,24 @@ test('a batch in parts has the gradients of the whole one', function()
   check.ok(parts.loss[4] < 3 and parts.grad_norm[1] > 0)
   check.raises(function() tiny.run(tiny.net(), pictures, tmp() .. '/run', {accumulate = 3}) end,
     'train: accumulate: expected parts of equal size, got 3 parts of batch 8')
-  check.raises(function() tiny.run(tiny.net(), pictures, tmp() .. '/run', {schedule = 'plateau'}) end,
-    'train: schedule: optim.plateau: not built yet in train (see optim.plateau for loops)')
+  check.raises(function() tiny.run(tiny.net(), pictures, tmp() .. '/run', {schedule = 'plateau', val = 0}) end,
+    'train: schedule: lr follows optim.plateau, which expects pictures held out, got none')
+end)
+
+test('plateau: validation lowers the rate, also over a resume', function()
+  local log = same_in_two_parts{val_every = 2, save_every = 3,
+    schedule = optim.plateau{0.5, patience = 0, mode = 'min', threshold = 0.2, warmup = 2}}
+  check.equal(log.lr[1], 0.025)
+  check.ok(log.lr[30] < 0.05 and log.lr[30] > 0, log.lr[30])
+  local factor = math.log(log.lr[30] / 0.05, 0.5)
+  check.close(factor, math.floor(factor + 0.5), 1e-6)
+end)
+
+test('plan = false: op by op, the same numbers', function()
+  local pictures = make_pictures(3, 14, 48)
+  local a = tiny.run(tiny.net(), pictures, tmp() .. '/a', {steps = 6, augment = 'none'}).log
+  local b = tiny.run(tiny.net(), pictures, tmp() .. '/b', {steps = 6, augment = 'none', plan = false}).log
+  for step = 1, 6 do check.close(b.loss[step], a.loss[step], 1e-4) end
 end)
 
 test('find_rate suggests a rate and leaves the net as it was', function()

@@ -369,22 +369,40 @@ function Bound:load_slots(tensors)
   end)
 end
 
---- Take over what another optimizer of the same parameters knows: slots of the same name keep their values,
--- all others start afresh.
--- @return the names of the slots kept
-function Bound:adopt(old)
-  local kept, values = {}, {}
-  for _, entry in ipairs(old:slots()) do values[entry[1]] = entry[2] end
-  core.no_grad(function()
-    for _, entry in ipairs(self:slots()) do
-      local value = values[entry[1]]
-      if value and value:numel() == entry[2]:numel() then
-        entry[2]:copy_(value)
-        kept[#kept + 1] = entry[1]
-      end
+-- A tensor of its own with the same values.
+local function clone(t)
+  local shape = t:shape()
+  shape.dtype = t:dtype()
+  local copy = core.zeros(shape)
+  copy:copy_(t)
+  return copy
+end
+
+local function own_copies(self, old)
+  for i, item in ipairs(self.items) do
+    local before = old.items[i] and old.items[i].slots or {}
+    for _, slot in ipairs(item.slot_names or {}) do
+      local t = rawget(item.slots, slot)
+      if rawequal(t, rawget(before, slot)) then rawset(item.slots, slot, clone(t)) end
     end
+  end
+  for name, t in pairs(self.scalars) do
+    if rawequal(t, old.scalars[name]) then self.scalars[name] = clone(t) end
+  end
+  if rawequal(self.step_count, old.step_count) then self.step_count = clone(old.step_count) end
+end
+
+--- Take over what another optimizer of the same parameters knows, by the rules of run:swap: state of the same
+-- meaning is kept or translated, all other state starts afresh.
+-- @return what happened, in words
+-- > new:adopt(opt)
+function Bound:adopt(old)
+  local copies, words = require('inc.optim.adopt').take(self, old, old.step_count:item())
+  core.no_grad(function()
+    own_copies(self, old)
+    for _, copy in ipairs(copies) do copy[2]:copy_(copy[1] * copy[3]) end
   end)
-  return kept
+  return words
 end
 
 return Bound

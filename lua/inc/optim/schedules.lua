@@ -5,6 +5,7 @@
 -- milestones and periods count them from the start of the run; those that span a stretch (cosine, polynomial,
 -- one-cycle) span what the warm-up leaves.
 
+local core = require 'inc.core'
 local args = require 'inc.args'
 local schedule = require 'inc.schedule'
 local optim = require 'inc.optim.define'
@@ -118,24 +119,15 @@ optim.one_cycle = schedule.define('one_cycle', 'rise:number=0.3; start:number=0.
 local Tracker = {}
 Tracker.__index = Tracker
 
-local function is_better(o, value, best)
-  if best == nil then return true end
-  if o.mode == 'max' then return value > best * (1 + o.threshold) end
-  return value < best * (1 - o.threshold)
-end
-
 --- (of optim.plateau) Take in the value of a validation.
 -- @return the factor from now on
-function Tracker:observe(value)
-  local o = self.options
-  if is_better(o, value, self.best) then self.best, self.bad = value, 0
-  else self.bad = self.bad + 1 end
-  if self.cooling > 0 then self.cooling, self.bad = self.cooling - 1, 0 end
-  if self.bad > o.patience then
-    self.factor = math.max(self.factor * o.gamma, o.least)
-    self.cooling, self.bad = o.cooldown, 0
-  end
-  return self.factor
+function Tracker:observe(value) return core.plateau_observe(self, value) end
+
+--- (of optim.plateau) Options and memory in one plain table, as core.run_start takes it.
+function Tracker:plain()
+  local out = {}
+  for name, v in pairs(self) do out[name] = v end
+  return out
 end
 
 local carried = {'best', 'bad', 'cooling', 'factor'}
@@ -154,7 +146,8 @@ function Tracker:load(state)
 end
 
 --- Times gamma when the validation has not become better for more than `patience` of them (PyTorch's
--- ReduceLROnPlateau). The factor does not follow from the step alone: s:tracker() takes the values in.
+-- ReduceLROnPlateau). In train the top-1 of each validation counts, and the loss with mode = 'min'; what is
+-- remembered stands in the checkpoints. In loops of one's own s:tracker() takes the values in.
 -- @param gamma, patience, cooldown (validations after a drop in which nothing counts)
 -- @param threshold better is better by this share of the best
 -- @param least the factor never falls below it
@@ -165,7 +158,9 @@ end
 optim.plateau = schedule.define('plateau', 'gamma:number=0.1; patience:int=10, cooldown:int=0, ' ..
   'threshold:number=1e-4, least:number=0, mode:enum(max|min)=max',
   function() return 1 end, {tracker = function(o)
-    return setmetatable({options = o, bad = 0, cooling = 0, factor = 1}, Tracker)
+    local numbers = {bad = 0, cooling = 0, factor = 1}
+    for name, v in pairs(o) do numbers[name] = v end
+    return setmetatable(numbers, Tracker)
   end})
 
 -- -- functions ----------------------------------------------------------------------------------------------

@@ -143,6 +143,10 @@ end
 --- Side of the square that a net sees.
 function build.size_of(net) return net.preprocess and net.preprocess.size or 299 end
 
+-- plan = false: the ops run one by one, as they were recorded.
+local as_recorded = {simplify = false, fuse = false, layout = false, alias = false, recompute = false,
+  hoist = false, tile = false}
+
 --- Planned training step: pictures and labels to the loss; the state moves on when it is committed.
 function build.step_plan(net, o, optimizer, average, rng)
   local options = {label_smoothing = o.label_smoothing, aux_weight = o.aux_weight}
@@ -170,7 +174,7 @@ function build.step_plan(net, o, optimizer, average, rng)
   return in_mode(net, true, o.precision, function()
     local restore <close> = setmetatable({}, {__close = function() core.rng_use(nil) end})
     core.rng_use(rng)
-    return trace(step, specs, {}), restore
+    return trace(step, specs, o.plan == false and as_recorded or {}), restore
   end)
 end
 
@@ -247,9 +251,9 @@ function build.state(net, optimizer, average)
   return list
 end
 
---- Copy a checkpoint into the state; checked whole before the first number is written.
-function build.load_state(state, path)
-  local names, tensors = core.load(path)
+--- Copy the tensors of a checkpoint into the state; checked whole before the first number is written.
+-- @param path for messages
+function build.load_state(state, tensors, path)
   for _, entry in ipairs(state) do
     local t = tensors[entry[1]]
     if not t then args.fail('resume: %s: has no %s', path, entry[1]) end
@@ -261,7 +265,6 @@ function build.load_state(state, path)
   core.no_grad(function()
     for _, entry in ipairs(state) do entry[2]:copy_(tensors[entry[1]]) end
   end)
-  return names
 end
 
 --- Metadata of the files of a run.

@@ -22,11 +22,17 @@ local function next_free()
   return 'runs/' .. n
 end
 
--- What a run leaves that was killed before its config.json was written is no run yet, and in nobody's way.
+-- What a run leaves that was killed before its config.json was written is no run yet, and in nobody's way. A fork
+-- takes more along; a file says that it was still at it.
+local early = {lock = true, ['classes.txt'] = true, ['pictures.txt'] = true, ['kernels.txt'] = true,
+  ['start.safetensors'] = true, unfinished = true}
+local taken_along = {checkpoints = true, ['best.safetensors'] = true, ['log.jsonl'] = true,
+  ['changes.jsonl'] = true}
+
 local function leftover(path, name)
-  local early = {lock = true, ['classes.txt'] = true, ['pictures.txt'] = true, ['kernels.txt'] = true}
-  if name == 'checkpoints' then return #core.list_folder(path .. '/checkpoints') == 0 end
-  return early[name] or name:find '%.tmp$' ~= nil
+  if early[name] or name:find '%.tmp$' then return true end
+  if core.path_kind(path .. '/unfinished') then return taken_along[name] end
+  return name == 'checkpoints' and #core.list_folder(path .. '/checkpoints') == 0
 end
 
 --- The absolute path for a new run; refuses what is there already.
@@ -63,7 +69,26 @@ local function kernels_path(path) return path .. '/kernels.txt' end
 
 -- The kernels of a job's plans, as kernels.txt keeps them.
 local function kernels_of(job)
-  return job.plan:choices() .. (job.eval and job.eval:choices() or '')
+  local texts = {}
+  for _, st in ipairs(job.stages) do texts[#texts + 1] = st.plan:choices() .. st.eval:choices() end
+  return table.concat(texts)
+end
+
+-- Lines of `text` that `known` has not.
+local function new_lines(text, known)
+  local there, list = {}, {}
+  for line in known:gmatch '[^\n]+' do there[line] = true end
+  for line in text:gmatch '[^\n]+' do
+    if not there[line] then list[#list + 1] = line .. '\n' end
+  end
+  return table.concat(list)
+end
+
+--- Note the kernels of a stage that a run goes on with.
+function folder.add_kernels(job)
+  local file = kernels_path(job.folder)
+  local known = core.read_file(file)
+  core.write_file(file, known .. new_lines(kernels_of(job), known))
 end
 
 --- Plans made from now on take the kernels that the run at `path` took, whatever has been measured since.
@@ -81,23 +106,40 @@ local function machine()
     features = table.concat(d.cpu.features, ' ')}
 end
 
---- Make the folder of a new run and take its lock (job.lock).
+--- Path of the weights that a run began with, where nothing else tells them.
+function folder.start_path(path) return path .. '/start.safetensors' end
+
+local function config_of(job)
+  local info, o = job.images:info(), job.stages[#job.stages].settings
+  return {
+    kind = 'run', version = 1, settings = settings.to_table(o), classes = job.images:classes(),
+    base = job.base, parent = job.parent,
+    data = {path = info.root, val = info.fraction, seed = info.seed, presplit = info.presplit,
+      train = info.train, held_out = info.val, bad = info.bad},
+    net = job.net.config or {model = 'custom'}, made = job.made or nil,
+    preprocess = job.net.preprocess and job.net.preprocess:to_metadata() or nil,
+    total = o.total, epoch_steps = o.epoch_steps, threads = core.threads(), machine = machine(),
+  }
+end
+
+--- Make the folder of a new run and take its lock (job.lock). job.fill, if there is one, writes what a fork takes
+-- along; config.json comes last, because it makes the folder a run.
 function folder.create(job)
-  local info = job.images:info()
   core.make_folder(job.folder .. '/checkpoints')
   job.lock = core.run_lock(job.folder)
   core.write_file(job.folder .. '/classes.txt', strings_of(job.images:classes()))
   core.write_file(kernels_path(job.folder), kernels_of(job))
   core.images_save(job.images, folder.pictures_path(job.folder))
-  json.write(job.folder .. '/config.json', {
-    kind = 'run', version = 1, settings = settings.to_table(job.settings), classes = job.images:classes(),
-    data = {path = info.root, val = info.fraction, seed = info.seed, presplit = info.presplit,
-      train = info.train, held_out = info.val, bad = info.bad},
-    net = job.net.config or {model = 'custom'}, preprocess = job.net.preprocess and
-      job.net.preprocess:to_metadata() or nil,
-    total = job.settings.total, epoch_steps = job.settings.epoch_steps, threads = core.threads(),
-    machine = machine(),
-  })
+  if job.fill then
+    core.write_file(job.folder .. '/unfinished', '')
+    for name in pairs(taken_along) do
+      if name ~= 'checkpoints' then os.remove(job.folder .. '/' .. name) end
+    end
+    for _, step in ipairs(core.run_checkpoints(job.folder)) do os.remove(folder.checkpoint(job.folder, step)) end
+    job:fill()
+  end
+  json.write(job.folder .. '/config.json', config_of(job))
+  os.remove(job.folder .. '/unfinished')
 end
 
 --- (for compare) A run that is over and only tried something: its log stays, its checkpoints go.
@@ -116,22 +158,34 @@ function folder.read_config(path)
   return config
 end
 
+--- What a run was at step 0, in its plain form.
+function folder.base_of(config) return config.base or config.settings end
+
+--- Write down that a run is another from now on; what it was at first stays in `base`.
+function folder.update_settings(job, config)
+  local o = job.stages[#job.stages].settings
+  config.base = folder.base_of(config)
+  config.total, config.epoch_steps, config.settings = o.total, o.epoch_steps, settings.to_table(o)
+  json.write(job.folder .. '/config.json', config)
+end
+
 --- After a resume: the new total, and a word when the kernels are others than before.
 function folder.update_config(job, config)
   local kernels, before = kernels_of(job), kernels_path(job.folder)
-  if not core.path_kind(before) or core.read_file(before) ~= kernels then
+  if not core.path_kind(before) or new_lines(kernels, core.read_file(before)) ~= '' then
     inc.note('other kernels than before are used here: the run goes on, but not to the same bits')
     core.write_file(before, kernels)
   end
-  config.total, config.settings = job.settings.total, settings.to_table(job.settings)
+  local o = job.stages[#job.stages].settings
+  config.total, config.settings = o.total, settings.to_table(o)
   config.threads = core.threads()
   json.write(job.folder .. '/config.json', config)
 end
 
 --- The net that a run's configuration describes, without its weights.
-function folder.rebuild_net(config, o)
+function folder.rebuild_net(config, o, who)
   if config.net.model == 'custom' then
-    args.fail 'resume: the net of this run was made by hand: give it as net = ...'
+    args.fail('%s: the net of this run was made by hand: give it as net = ...', who or 'resume')
   end
   local options = {}
   for key, value in pairs(config.net) do options[key] = value end

@@ -19,7 +19,7 @@ settings.spec = args.spec('train', 'net:any?, data:any?; out:string?, weights:st
   'freeze:any?, augment:enum(inception|light|none)?, precision:enum(auto|f32|bf16)=auto, ' ..
   'devices:string=cpu, sync_bn:bool=false, ema:any?, label_smoothing:number?, aux:bool?, ' ..
   'aux_weight:number?, dropout:number?, size:int?, workers:int=0, seed:int=1, save_every:int?, ' ..
-  'val_every:int?, accumulate:int=1, norms:bool=false, ' ..
+  'val_every:int?, accumulate:int=1, norms:bool=false, keep:int=3, ' ..
   'bad:enum(skip|stop)=skip, plot:bool=false, plan:bool=true')
 
 -- -- pieces -------------------------------------------------------------------------------------------------
@@ -58,12 +58,17 @@ local function check_schedule(given)
   if given == nil then return optim.constant{} end
   if type(given) == 'string' then given = schedule.by_name(given, usual_schedules[given]) end
   local set = schedule.set(given)
-  for _, name in ipairs(set.names) do
+  return #set.names == 1 and set.by_name.lr or set
+end
+
+--- Refuse a plateau where nothing is ever validated.
+function settings.check_plateau(o, validates)
+  local set = schedule.set(o.schedule)
+  for _, name in ipairs(validates and {} or set.names) do
     if set.by_name[name]:tracker() then
-      args.fail 'train: schedule: optim.plateau: not built yet in train (see optim.plateau for loops)'
+      args.fail('train: schedule: %s follows optim.plateau, which expects pictures held out, got none', name)
     end
   end
-  return #set.names == 1 and set.by_name.lr or set
 end
 
 local function check_ema(given)
@@ -116,7 +121,6 @@ local function not_built(o)
     args.fail('train: devices = %s: not built yet (there is cpu)', args.show(o.devices))
   end
   if o.sync_bn then args.fail 'train: sync_bn: not built yet (there is one device)' end
-  if not o.plan then args.fail 'train: plan = false: not built yet (write a loop with data batches)' end
 end
 
 --- Does this processor multiply bf16 in hardware?
@@ -125,6 +129,12 @@ function settings.has_bf16()
   local flags = f and f:read 'a' or ''
   if f then f:close() end
   return flags:find('avx512_bf16', 1, true) ~= nil or flags:find('amx_bf16', 1, true) ~= nil
+end
+
+local function check_all(o)
+  positive(o, 'steps', 'epochs', 'batch', 'size', 'accumulate', 'save_every', 'val_every', 'keep')
+  check_parts(o)
+  check_average(o)
 end
 
 -- -- all of it ----------------------------------------------------------------------------------------------
@@ -152,9 +162,7 @@ function settings.read(given)
   local usual = from_recipe(o, o.weights ~= nil or o.net ~= nil)
   o.optimizer, o.schedule, o.ema = check_optimizer(o, usual), check_schedule(o.schedule), check_ema(o.ema)
   o.freeze, o.classes = check_freeze(o.freeze), check_classes(o.classes)
-  positive(o, 'steps', 'epochs', 'batch', 'size', 'accumulate', 'save_every', 'val_every')
-  check_parts(o)
-  check_average(o)
+  check_all(o)
   if o.steps and o.epochs then args.fail 'train: steps and epochs: expected one of them, got both' end
   if o.precision == 'auto' then o.precision = settings.has_bf16() and 'bf16' or 'f32' end
   return o
@@ -164,7 +172,7 @@ end
 local plain = {
   'model', 'weights', 'steps', 'epochs', 'batch', 'augment', 'precision', 'devices', 'label_smoothing', 'aux',
   'aux_weight', 'dropout', 'size', 'workers', 'seed', 'save_every', 'val_every', 'bad', 'plot',
-  'accumulate', 'norms',
+  'accumulate', 'norms', 'keep', 'plan', 'origin',
 }
 
 --- The plain form for config.json.
@@ -184,6 +192,79 @@ function settings.from_table(t)
   o.ema, o.freeze = t.ema and ema.describe(t.ema) or nil, t.freeze or {}
   for _, name in ipairs(plain) do o[name] = t[name] end
   return o
+end
+
+-- -- changes ------------------------------------------------------------------------------------------------
+
+settings.fork_spec = args.spec('fork', 'run:any; step:int?, out:string?, net:module?, ' ..
+  'accept_changes:bool=false, steps:int?, epochs:number?, batch:int?, optimizer:any?, lr:number?, ' ..
+  'momentum:number?, weight_decay:number?, clip_norm:number?, schedule:any?, freeze:any?, ' ..
+  'augment:enum(inception|light|none)?, precision:enum(auto|f32|bf16)?, ema:any?, label_smoothing:number?, ' ..
+  'aux_weight:number?, dropout:number?, workers:int?, seed:int?, save_every:int?, val_every:int?, ' ..
+  'accumulate:int?, norms:bool?, keep:int?, bad:enum(skip|stop)?, plot:bool?, plan:bool?')
+
+local taken_as_they_are = {
+  'augment', 'label_smoothing', 'aux_weight', 'dropout', 'workers', 'seed', 'save_every', 'val_every',
+  'accumulate', 'norms', 'keep', 'bad', 'plot', 'batch', 'plan',
+}
+
+local function copy_of(o)
+  local copy = {}
+  for name, v in pairs(o) do copy[name] = v end
+  return copy
+end
+
+local function change_length(o, given)
+  if given.steps and given.epochs then args.fail 'fork: steps and epochs: expected one of them, got both' end
+  if given.steps or given.epochs then o.steps, o.epochs = given.steps, given.epochs end
+end
+
+-- Numbers of the schedule that the optimizer does not have are left out; which ones, as a list.
+local function fitting(o)
+  local set, left, by_name = schedule.set(o.schedule), {}, {}
+  for _, name in ipairs(set.names) do
+    local known = name == 'lr'
+    for _, each in ipairs(o.optimizer.kind.number_names) do known = known or each == name end
+    if known then by_name[name] = set.by_name[name] else left[#left + 1] = name end
+  end
+  if #left == 0 then return o.schedule, left end
+  return check_schedule(by_name), left
+end
+
+--- Settings with another optimizer, and with a schedule in the place of theirs where one is given.
+-- @return settings; names of numbers that followed a schedule and are not the new optimizer's
+function settings.with_optimizer(o, optimizer, given_schedule)
+  local copy, left = copy_of(o), nil
+  copy.optimizer = optimizer
+  if given_schedule ~= nil then copy.schedule = check_schedule(given_schedule) end
+  copy.schedule, left = fitting(copy)
+  check_average(copy)
+  return copy, left
+end
+
+--- Settings with what a fork changes.
+-- @param o those of its parent at that step
+-- @param given what settings.fork_spec made of the user's table
+-- @return settings; do the tables of learning rates and the like count afresh?
+function settings.forked(o, given)
+  local copy = copy_of(o)
+  for _, name in ipairs(taken_as_they_are) do
+    if given[name] ~= nil then copy[name] = given[name] end
+  end
+  change_length(copy, given)
+  local named = {optimizer = given.optimizer or o.optimizer, lr = given.lr, momentum = given.momentum,
+    weight_decay = given.weight_decay, clip_norm = given.clip_norm}
+  copy.optimizer = check_optimizer(named, o.optimizer)
+  if given.schedule ~= nil then copy.schedule = check_schedule(given.schedule) end
+  copy.schedule = fitting(copy)
+  if given.ema ~= nil then copy.ema = check_ema(given.ema) end
+  if given.freeze ~= nil then copy.freeze = check_freeze(given.freeze) end
+  if given.precision == 'auto' then copy.precision = settings.has_bf16() and 'bf16' or 'f32'
+  elseif given.precision then copy.precision = given.precision end
+  check_all(copy)
+  local fresh = given.optimizer or given.lr or given.momentum or given.schedule or given.steps or given.epochs
+    or given.batch
+  return copy, fresh ~= nil
 end
 
 --- Steps of an epoch and of the run, for this many training pictures.
