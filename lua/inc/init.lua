@@ -30,8 +30,8 @@ local modules = {
   'show', 'weights',
 }
 local verbs = {
-  'bench', 'compare', 'convert', 'diff', 'doctor', 'evaluate', 'fork', 'inspect', 'pack', 'predict', 'resume', 'runs',
-  'train',
+  'bench', 'compare', 'convert', 'diff', 'doctor', 'evaluate', 'fork', 'inspect', 'pack', 'predict',
+  'resume', 'runs', 'train',
 }
 -- Verbs that are not in a file of their name.
 local verb_files = {diff = 'inc.run.diff', fork = 'inc.run.fork', runs = 'inc.run.table'}

@@ -126,12 +126,12 @@ function methods:save()
 end
 
 --- Change numbers from the next step on: the optimizer's (lr, momentum, weight_decay, beta1, ...), clip_norm,
--- label_smoothing, aux_weight, dropout, ema (its decay), save_every and val_every. lr and what follows a schedule
--- keep the value to the end; for the others the step is planned again, which takes a moment. The log, and every
--- resume and fork, know of it.
--- @param group a pattern of the optimizer's groups: then its lr_scale, weight_decay, agc or other own numbers
+-- label_smoothing, aux_weight, dropout, ema (its decay), save_every and val_every. lr and what follows a
+-- schedule keep the value to the end; for the others the step is planned again, which takes a moment. The
+-- log, and every resume and fork, know of it.
+-- @param group a pattern of the optimizer's groups, as in run:set{group = '^fc', lr_scale = 5}: its
+--   lr_scale, weight_decay, agc or other numbers of its own
 -- > run:set{lr = 1e-3, weight_decay = 0}
--- > run:set{group = '^fc', lr_scale = 5}
 function methods:set(numbers) return require('inc.run.swap').set(self, numbers) end
 
 --- Call f(run, event) when something happened: 'epoch', 'val', 'save', 'best', 'bad' or 'end'. Hooks run
@@ -165,7 +165,7 @@ end
 function methods:swap(optimizer, options) return require('inc.run.swap').swap(self, optimizer, options) end
 
 --- A second run that begins at any past step of this one, with other settings from there: see fork.
--- > twin = run:fork{step = 200, optimizer = optim.sgd{lr = 0.01, momentum = 0.9}, out = 'runs/second'}
+-- > twin = run:fork{optimizer = optim.sgd{lr = 0.01, momentum = 0.9}, out = 'runs/second'}
 function methods:fork(options)
   local given = {self}
   for key, value in pairs(options or {}) do given[key] = value end
@@ -338,9 +338,16 @@ local function now(self)
   return require('inc.train.stage').now(self.job, core.run_status(self.handle).changes_at)
 end
 
---- run.settings, run.optimizer and run.average: what the run goes by at this step.
+--- run.settings: the options that the run goes by at this step.
+-- > run.settings.batch
 function fields.settings(self) return now(self).settings end
+
+--- run.optimizer: the optimizer with its state, that of this step; see run:swap.
+-- > run.optimizer
 function fields.optimizer(self) return now(self).optimizer end
+
+--- run.average: the averages of the weights that are judged and saved as best; nil where there are none.
+-- > run.average
 function fields.average(self) return now(self).average end
 
 --- run.config: the configuration in the run's folder.

@@ -134,8 +134,8 @@ end
 -- @param seed of start values, order, distortions and dropout
 -- @param save_every, val_every steps between checkpoints and validations, an epoch when left out
 -- @param bad skip or stop at pictures that cannot be read
--- @param keep how many of the newest checkpoints stay, besides the best one's: a fork begins at one of them, or
---   at the start
+-- @param keep how many of the newest checkpoints stay, besides the best one's: a fork begins at one of them,
+--   or at the start
 -- @param plan false runs the ops of a step one by one, as they were recorded: slow, for doubts about a plan
 -- @param plot true shows curves while it runs
 -- @return a run: print(run), run:wait(), run:stop(), run:pause(), run:continue(), run:set{}, run:plot{},
@@ -159,7 +159,7 @@ local function more_steps(o, given)
   o.steps, o.epochs = given.steps, given.epochs
 end
 
--- The same pictures as before, or the reason why not.
+--- (for fork) The same pictures as before, or the reason why not.
 -- @param who for messages
 function trainer.same_pictures(job, config, accept, who)
   local then_ = folder.pictures(job.folder)
@@ -202,7 +202,7 @@ local function load_checkpoint(job, step, path)
   return trainer.load_state(job, step, path, tensors, meta)
 end
 
---- (for fork) The newest checkpoint at or before a step that can be read; older ones are tried when it cannot.
+--- (for fork) The newest checkpoint at or before a step that can be read; older ones where it cannot.
 -- @return the stages that are to come, or nil when there is no checkpoint
 function trainer.load_newest(job, path, at_most)
   for _, step in ipairs(core.run_checkpoints(path)) do
@@ -238,7 +238,8 @@ local function from_start(job)
   if job.parent then args.fail('resume: %s: no checkpoint that can be read: fork it anew', job.folder) end
   local has_start = core.path_kind(folder.start_path(job.folder))
   if not has_start and o.weights and not core.path_kind(o.weights) then
-    args.fail('resume: %s: no checkpoint yet, and the weights it started from are gone: %s', job.folder, o.weights)
+    args.fail('resume: %s: no checkpoint yet, and the weights it started from are gone: %s', job.folder,
+      o.weights)
   end
   inc.note('%s: no checkpoint yet: starting at the beginning', job.folder)
   return trainer.load_start(job, job.folder)
@@ -249,8 +250,8 @@ local function tell_to_come(job)
   local n = #job.stages - 1
   for _, st in ipairs(job.stages) do n = n + #(st.to_come or {}) end
   if n > 0 then
-    inc.note('%s: goes on after step %d; %d change%s made after it will be made again', job.folder, job.first, n,
-      n == 1 and ' that was' or 's that were')
+    inc.note('%s: goes on after step %d; %d change%s made after it will be made again', job.folder, job.first,
+      n, n == 1 and ' that was' or 's that were')
   end
 end
 

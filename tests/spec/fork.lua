@@ -1,5 +1,6 @@
 -- fork, run:swap and run:set: what is changed in mid-run is made again to the bit by resume and by forks.
 local tiny = require 'tiny'
+local fork = inc.fork
 
 local function go_to(run, step)
   while run:status().step < step and not inc.core.run_over(run.handle) do
@@ -17,11 +18,11 @@ local function start(pictures, out, changes)
   return train(tiny.options(tiny.net(), pictures, out, changes))
 end
 
--- print is what swap says; keep it.
+-- What f prints.
 local function said(f)
   local lines, real = {}, print
-  print = function(text) lines[#lines + 1] = text end
-  local _ <close> = setmetatable({}, {__close = function() print = real end})
+  rawset(_G, 'print', function(text) lines[#lines + 1] = text end)
+  local _ <close> = setmetatable({}, {__close = function() rawset(_G, 'print', real) end})
   f()
   return table.concat(lines, '\n')
 end
@@ -48,15 +49,16 @@ end)
 test('a fork from a folder, with other settings from its step on', function()
   local pictures, dir = make_pictures(3, 14, 48), tmp()
   tiny.run(tiny.net(), pictures, dir .. '/a', {save_every = 4, keep = 9})
-  local twin = fork{dir .. '/a', net = tiny.net(3, 77), step = 6, out = dir .. '/b', steps = 20, schedule = 'constant',
-    optimizer = optim.adamw{lr = 0.01}, label_smoothing = 0.2, ema = 0.5, norms = true}
+  local twin = fork{dir .. '/a', net = tiny.net(3, 77), step = 6, out = dir .. '/b', steps = 20,
+    schedule = 'constant', optimizer = optim.adamw{lr = 0.01}, label_smoothing = 0.2, ema = 0.5, norms = true}
   twin:wait{quiet = true}
   local a, b = tiny.facts(dir .. '/a'), tiny.facts(dir .. '/b')
   for step = 1, 6 do check.equal(b[step], a[step]) end
   check.equal(#b, 20)
   check.equal(twin.log.lr[7], 0.01)
   check.ok(twin.log.grad_norm[7] > 0 and twin.log.grad_norm[6] ~= twin.log.grad_norm[6])
-  check.contains(b[7], 'after step 6: ema = 0.5, label_smoothing = 0.2, norms = true, optimizer = optim.adamw{lr = 0.01}')
+  check.contains(b[7], 'after step 6: ema = 0.5, label_smoothing = 0.2, norms = true, ' ..
+    'optimizer = optim.adamw{lr = 0.01}')
   local config = inc.json.read(dir .. '/b/config.json')
   check.equal(config.settings.optimizer.optimizer, 'adamw')
   check.equal(config.base.optimizer.optimizer, 'sgd')
@@ -67,8 +69,8 @@ end)
 test('a fork that is stopped while it replays, and one of a fork, end alike', function()
   local pictures, dir = make_pictures(3, 14, 48), tmp()
   tiny.run(tiny.net(), pictures, dir .. '/a', {steps = 20, save_every = 20})
-  local function make(out) return fork{dir .. '/a', net = tiny.net(), step = 11, out = out, lr = 0.01, augment = 'none',
-    seed = 9, precision = 'f32', dropout = 0.1} end
+  local function make(out) return fork{dir .. '/a', net = tiny.net(), step = 11, out = out, lr = 0.01,
+    augment = 'none', seed = 9, precision = 'f32', dropout = 0.1} end
   make(dir .. '/whole'):wait{quiet = true}
   for _, step in ipairs{4, 11, 14} do
     local out = ('%s/parts%d'):format(dir, step)
@@ -118,8 +120,9 @@ test('what a fork cannot be', function()
     check.raises(function() run:fork(options) end, text)
     check.equal(inc.core.path_kind(dir .. '/b'), nil)
   end
-  refused({step = -1}, ('fork: step: expected 0 to 12, the steps that %s has made, got -1'):format(run.folder))
-  refused({step = 13}, ('fork: step: expected 0 to 12, the steps that %s has made, got 13'):format(run.folder))
+  local range = ('fork: step: expected 0 to 12, the steps that %s has made, got '):format(run.folder)
+  refused({step = -1}, range .. '-1')
+  refused({step = 13}, range .. '13')
   refused({step = 12}, 'fork: steps: expected more than the 12 that are made where it begins, got 12')
   refused({step = 4, size = 64}, 'fork: size: a fork keeps that of its parent')
   refused({step = 4, optimiser = 'sgd'}, 'fork: optimiser: unknown option (did you mean optimizer?)')
@@ -145,8 +148,8 @@ test('swap: another optimizer, to the bit over a resume from before and after', 
     rest_at(run, 6)
     check.equal(run.optimizer.description.name, 'sgd')
     local text = said(function() run:swap(optim.adamw{lr = 0.01}) end)
-    check.contains(text, 'after step 6: swap to optim.adamw{lr = 0.01}: exp_avg, exp_avg_sq started afresh; steps counted '
-      .. 'from 0')
+    check.contains(text, 'after step 6: swap to optim.adamw{lr = 0.01}: exp_avg, exp_avg_sq started ' ..
+      'afresh; steps counted from 0')
     return run
   end
   local run = swapped(dir .. '/whole')
@@ -183,7 +186,8 @@ test('swap: what is refused, and what is kept', function()
   check.raises(function() run:swap(optim.schedule_free_sgd{}) end,
     'train: ema: optim.schedule_free_sgd keeps an average of its own: leave ema out')
   check.equal(run:status().changes_at, nil)
-  check.contains(said(function() run:swap(optim.adamw{lr = 0.02}) end), 'exp_avg, exp_avg_sq kept; steps counted on from 3')
+  check.contains(said(function() run:swap(optim.adamw{lr = 0.02}) end),
+    'exp_avg, exp_avg_sq kept; steps counted on from 3')
   rest_at(run, 5)
   check.contains(said(function() run:swap(optim.sgd{lr = 0.02}) end),
     'beta1 followed a schedule, and optim.sgd has no such number')
@@ -212,7 +216,8 @@ test('set: any number, to the bit over a resume', function()
   local run = changed(dir .. '/whole')
   inc.core.run_until(run.handle, 0)
   run:wait{quiet = true}
-  check.equal({run.log.lr[3] == 0.03, run.log.lr[4], run.log.lr[6], run.log.lr[20]}, {false, 0.03, 0.02, 0.02})
+  local lr = run.log.lr
+  check.equal({lr[3] == 0.03, lr[4], lr[6], lr[20]}, {false, 0.03, 0.02, 0.02})
   check.equal(run.optimizer.options.momentum, 0.5)
   check.equal(run.optimizer.items[#run.optimizer.items].lr_scale, 0.5)
   check.ok(run.log['val.loss'][8] == run.log['val.loss'][8])

@@ -154,7 +154,8 @@ local function adopted(from, to)
 end
 
 test('another optimizer adopts what it knows', function()
-  local words, after, before, list = adopted(optim.sgd{lr = 0.1, momentum = 0.9}, optim.nesterov{lr = 0.1})
+  local list
+  local words, after, before = adopted(optim.sgd{lr = 0.1, momentum = 0.9}, optim.nesterov{lr = 0.1})
   check.equal(words, 'momentum_buffer kept; steps counted on from 1')
   check.equal(after, before)
   words, after = adopted(optim.sgd{lr = 0.1, momentum = 0.9}, optim.rmsprop{momentum = 0.9})
@@ -176,10 +177,11 @@ test('another optimizer adopts what it knows', function()
   words, after = adopted(optim.adam{}, optim.nadam{})
   check.equal(words, 'exp_avg, exp_avg_sq kept; steps counted on from 1')
   check.close(after.mu_product, 0.9 * (1 - 0.5 * 0.96 ^ 0.004), 1e-9)
-  words, after, before, list = adopted(optim.sgd{lr = 0.1}, optim.schedule_free_sgd{})
+  local _
+  words, after, _, list = adopted(optim.sgd{lr = 0.1}, optim.schedule_free_sgd{})
   check.equal(words, 'x and z begin at the weights; steps counted from 0')
   check.equal(after['z.1'], list[1]:tolist())
-  words, after, before, list = adopted(optim.schedule_free_sgd{}, optim.sgd{lr = 0.1})
+  words, _, before, list = adopted(optim.schedule_free_sgd{}, optim.sgd{lr = 0.1})
   check.equal(words, 'the weights are the average x; steps counted on from 1')
   check.equal(list[1]:tolist(), before['x.1'])
   words = adopted(optim.rmsprop{momentum = 0.9, eps_inside = true}, optim.rmsprop{momentum = 0.9})

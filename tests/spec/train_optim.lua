@@ -70,7 +70,8 @@ test('a batch in parts has the gradients of the whole one', function()
   check.ok(parts.loss[4] < 3 and parts.grad_norm[1] > 0)
   check.raises(function() tiny.run(tiny.net(), pictures, tmp() .. '/run', {accumulate = 3}) end,
     'train: accumulate: expected parts of equal size, got 3 parts of batch 8')
-  check.raises(function() tiny.run(tiny.net(), pictures, tmp() .. '/run', {schedule = 'plateau', val = 0}) end,
+  check.raises(function() tiny.run(tiny.net(), pictures, tmp() .. '/run', {schedule = 'plateau',
+    val = 0}) end,
     'train: schedule: lr follows optim.plateau, which expects pictures held out, got none')
 end)
 

@@ -1,16 +1,16 @@
 --- What an optimizer takes over from the one before it: the rules of run:swap, run:set and fork.
 --
--- A slot is known by what it means, not by its name alone: momentum_buffer is a sum of gradients in sgd, a mean
--- in muon, and a sum of steps already divided in rmsprop.
---   the same optimizer        every slot, the scalars and the step count are kept
---   the same meaning          kept, as it is (sgd and nesterov; adam, adamw, nadam, radam and lamb)
---   a mean for a sum          times 1 / (1 - momentum), and the other way round (lion or muon, and sgd); a mean
---                             that its optimizer corrects for its start is corrected first
---   averages that the new optimizer corrects for their start (adam and its kin) are kept all together, with the
---                             step count, or they start afresh all together
---   everything else           starts afresh, and so does the step count
---   schedule-free optimizers  take the weights as the start of both their paths; who comes after one takes the
---                             average, which is what was judged
+-- A slot is known by what it means, not by its name alone: momentum_buffer is a sum of gradients in sgd, a
+-- mean in muon, and a sum of steps already divided in rmsprop.
+--   the same optimizer     every slot, the scalars and the step count are kept
+--   the same meaning       kept, as it is (sgd and nesterov; adam, adamw, nadam, radam and lamb)
+--   a mean for a sum       times 1 / (1 - momentum), and the other way round (lion or muon, and sgd); a mean
+--                          that its optimizer corrects for its start is corrected first
+--   corrected averages     (adam and its kin) are kept all together, with the step count, or start afresh all
+--                          together
+--   everything else        starts afresh, and so does the step count
+--   schedule-free          takes the weights as the start of both its paths; who comes after one takes the
+--                          average, which is what was judged
 -- Rejected: copying slots of one name, which gave rmsprop's momentum to sgd and Adam's step count, 20,000, to
 -- averages at 0, so that the first steps were thirty times too large.
 
@@ -50,7 +50,7 @@ local function own(bound, item, name)
   return bound.options[name]
 end
 
--- -- one slot of one parameter -------------------------------------------------------------------------------
+-- -- one slot of one parameter ------------------------------------------------------------------------------
 
 -- Times this, a slot is a plain mean.
 local function to_mean(old, item, slot, steps)
@@ -62,17 +62,23 @@ local function to_mean(old, item, slot, steps)
   return 1 / (1 - beta ^ math.max(steps, 1))
 end
 
--- The slot of `old` with this meaning, and what it must be multiplied by: nil when there is none.
+local function is_momentum(meaning) return meaning == 'sum' or meaning == 'mean' end
+
+-- The slot of `old` that can serve: one of the same meaning, or else the other form of momentum.
+local function nearest_slot(wanted, old, old_item)
+  local other
+  for _, name in ipairs(wanted and old_item.slot_names or {}) do
+    local meaning = meaning_of(old.description.kind, name)
+    if meaning == wanted then return name end
+    if is_momentum(wanted) and is_momentum(meaning) then other = name end
+  end
+  return other
+end
+
+-- That slot, and what it must be multiplied by: nil when there is none.
 local function source_of(new, item, slot, old, old_item, steps)
   local wanted = meaning_of(new.description.kind, slot)
-  local from
-  for _, name in ipairs(old_item.slot_names or {}) do
-    if wanted and meaning_of(old.description.kind, name) == wanted then from = name end
-    if not from and (wanted == 'sum' or wanted == 'mean') then
-      local other = meaning_of(old.description.kind, name)
-      if other == 'sum' or other == 'mean' then from = name end
-    end
-  end
+  local from = nearest_slot(wanted, old, old_item)
   if not from then return nil end
   local here, there = beta_of(new.description.kind, slot), beta_of(old.description.kind, from)
   if here then return here == there and from == slot and from or nil, 1 end
@@ -145,7 +151,7 @@ local function names_of(moves, test)
   return table.concat(list, ', ')
 end
 
--- x and z of a schedule-free optimizer that comes after another one begin at the weights, which is said apart.
+-- x and z of a schedule-free optimizer that comes after another one begin at the weights: said apart.
 local function follows_path(m, new)
   local meaning = meaning_of(new.description.kind, m.slot)
   return meaning == 'average' or meaning == 'path'

@@ -1,9 +1,10 @@
 --- fork: a second run that begins at a step of the first, wherever its last checkpoint before that step lies.
 --
 -- The fork's folder is a whole run: it takes along the parent's log, what the parent changed by hand, and a
--- checkpoint, and its own thread makes the steps up to the fork again, with the parent's settings, before it goes
--- on with its own. So it resumes after a kill like any run, and does not need its parent any more. Rejected:
--- letting the parent make a checkpoint at the step, which only a living run can, and only ahead of time.
+-- checkpoint, and its own thread makes the steps up to the fork again, with the parent's settings, before it
+-- goes on with its own. So it resumes after a kill like any run, and does not need its parent any more.
+-- Rejected: letting the parent make a checkpoint at the step, which only a living run can, and only ahead of
+-- time.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
@@ -47,7 +48,8 @@ local function parent_of(given)
     args.fail('fork: expected a run or its folder, got %s', args.show(given))
   end
   local path = folder.check_run(Run.is_run(given) and given.folder or given, 'fork')
-  local p = {path = path, run = run_of(given, path), config = folder.read_config(path), changes = changes.read(path)}
+  local p = {path = path, run = run_of(given, path), config = folder.read_config(path),
+    changes = changes.read(path)}
   p.base = folder.base_of(p.config)
   return p
 end
@@ -87,7 +89,7 @@ local function net_of(p, r, o)
   return folder.rebuild_net(p.config, o, 'fork')
 end
 
--- The weights of a living parent as they are, where the fork begins at the step at hand: nothing to be replayed.
+-- The weights of a living parent as they are, where the fork begins at the step at hand: nothing to replay.
 local function copy_living(job, p, step)
   local status = core.run_status(p.run.handle)
   if status.step ~= step or status.changes_at then return nil end
@@ -95,15 +97,16 @@ local function copy_living(job, p, step)
   local tensors = {}
   for _, entry in ipairs(st.state) do tensors[entry[1]] = entry[2] end
   local plateaus = core.run_plateaus(p.run.handle)
-  return trainer.load_state(job, step, p.path, tensors, {plateau = plateaus, best = tostring(status.best or -1),
-    best_loss = tostring(status.best_loss), best_step = tostring(status.best_step or -1)})
+  return trainer.load_state(job, step, p.path, tensors, {plateau = plateaus,
+    best = tostring(status.best or -1), best_loss = tostring(status.best_loss),
+    best_step = tostring(status.best_step or -1)})
 end
 
 local function load_start(job, p, step)
   if not (p.config.made or core.path_kind(folder.start_path(p.path))) then
     local list = core.run_checkpoints(p.path)
-    args.fail('fork: %s: has no checkpoint at or before step %d%s; train{keep = ...} keeps more', p.path, step,
-      list[1] and (' (the earliest is of step %d)'):format(list[#list]) or '')
+    args.fail('fork: %s: has no checkpoint at or before step %d%s; train{keep = ...} keeps more', p.path,
+      step, list[1] and (' (the earliest is of step %d)'):format(list[#list]) or '')
   end
   return trainer.load_start(job, p.path)
 end
@@ -183,8 +186,8 @@ local function settings_at(p, r, step, pictures)
   local own, fresh = settings.forked(o, r)
   if own.batch ~= o.batch then
     local seen, per_epoch = (step + (o.origin or 0)) % o.epoch_steps * o.batch, pictures // own.batch
-    own.origin = (step + (o.origin or 0)) // o.epoch_steps * per_epoch + math.min(seen // own.batch, per_epoch - 1)
-      - step
+    local place = math.min(seen // own.batch, per_epoch - 1)
+    own.origin = (step + (o.origin or 0)) // o.epoch_steps * per_epoch + place - step
     own.epoch_steps = per_epoch
   end
   settings.settle_steps(own, pictures)
@@ -202,18 +205,19 @@ local function shared_changes(list, step)
   return out
 end
 
---- A second run that begins at any past step of the first: same weights, state, pictures, crops and dropout up to
--- there, by exact replay from the last checkpoint before it (or from the start), then what is changed. The first
--- may be going on, stopped or finished; it is left alone. Without changes the fork makes the first run's bits.
+--- A second run that begins at any past step of the first: same weights, state, pictures, crops and dropout
+-- up to there, by exact replay from the last checkpoint before it (or from the start), then what is changed.
+-- The first may be going on, stopped or finished; it is left alone. Without changes the fork makes the first
+-- run's bits.
 -- @param run a run, or its folder
 -- @param step steps made where it begins; where the run stands when left out
 -- @param out the fork's folder, runs/N when left out
 -- @param net the net, when it was made by hand and only the folder is there
--- @param ... optimizer, lr, momentum, weight_decay, clip_norm, schedule, steps, epochs, batch, augment, precision,
---   ema, freeze, label_smoothing, aux_weight, dropout, seed and the other options of train; pictures, model and
---   size stay. A new optimizer keeps what run:swap keeps
+-- @param ... optimizer, lr, momentum, weight_decay, clip_norm, schedule, steps, epochs, batch, augment,
+--   precision, ema, freeze, label_smoothing, aux_weight, dropout, seed and the other options of train;
+--   pictures, model and size stay. A new optimizer keeps what run:swap keeps
 -- @return a run
--- > twin = fork{'runs/first', step = 200, lr = 0.001, out = 'runs/second'}
+-- > twin = fork{run, lr = 0.001, out = 'runs/slower'}
 function fork.fork(given)
   local r = read_options(given)
   local p = parent_of(r.run)
@@ -232,7 +236,8 @@ function fork.fork(given)
   job.parent = {folder = p.path, step = step, from = job.first, changes = plain}
   if text ~= '' then
     local note = ('fork of %s after step %d: %s'):format(p.path, step, text)
-    job.changes[#job.changes + 1] = {step = step + 1, settings = settings.to_table(own), fresh = fresh, note = note}
+    job.changes[#job.changes + 1] = {step = step + 1, settings = settings.to_table(own), fresh = fresh,
+      note = note}
     later[#later + 1] = {at = step, settings = own, fresh = fresh, note = note, to_come = {}}
   end
   return trainer.set_off(job, later, function() folder.create(job) end)

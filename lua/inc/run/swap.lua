@@ -1,8 +1,8 @@
 --- run:swap and run:set: another optimizer, or other numbers, for a run that is going.
 --
--- lr and what follows a schedule are numbers that the run's thread writes before each step: changing them is a
--- message. Everything else is a constant of the plan, so the run gets another stage (train/stage.lua), traced
--- while it rests between two steps.
+-- lr and what follows a schedule are numbers that the run's thread writes before each step: changing them is
+-- a message. Everything else is a constant of the plan, so the run gets another stage (train/stage.lua),
+-- traced while it rests between two steps.
 
 local core = require 'inc.core'
 local args = require 'inc.args'

@@ -1,12 +1,12 @@
 --- What was changed while a run went on: FOLDER/changes.jsonl, a line a change, in the order they were made.
 --
---   {"step": 501, "set": "lr", "value": 0.001}                by hand, before step 501 (written by core/run/stage.c)
+--   {"step": 501, "set": "lr", "value": 0.001}   by hand, before step 501 (written by core/run/stage.c)
 --   {"step": 501, "settings": {...}, "fresh": true, "note": "..."}   another stage: swap, set, fork
 --   {"step": 501, "length": {"steps": 900}}                   resumed, to go further
 --
--- config.json tells what the run is now, and under `base` what it was at step 0; from the two follows what it was
--- at any step, which is what resume and fork need. Rejected: keeping this in checkpoints, where what was changed
--- after the last of them is lost in a kill, and a fork from before it cannot know of it.
+-- config.json tells what the run is now, and under `base` what it was at step 0; from that and the changes
+-- follows what it was at any step, which is what resume and fork need. Rejected: keeping this in checkpoints,
+-- where what was changed after the last of them is lost in a kill, and a fork from before cannot know of it.
 
 local core = require 'inc.core'
 local json = require 'inc.json'
@@ -79,8 +79,8 @@ end
 -- @param base plain settings at step 0
 -- @param list changes
 -- @param up_to changes before later steps than this one's next are left out
--- @return {settings, sets = made by hand before, to_come = sets that are still to be made}, then one table a stage
---   to come: {at = , settings, fresh, note, to_come}
+-- @return {settings, sets = made by hand before, to_come = sets that are still to be made}, then one table a
+--   stage to come: {at = , settings, fresh, note, to_come}
 function changes.fold(base, list, first, up_to)
   local length = last_length(list)
   local now = {settings = with_length(settings.from_table(base), length, 0), sets = {}, to_come = {}}
@@ -95,8 +95,8 @@ function changes.fold(base, list, first, up_to)
       now.settings = with_length(settings.from_table(change.settings), length, change.place)
       if change.fresh then now.sets = {} end
     elseif change.settings then
-      stages[#stages + 1] = {at = change.step - 1, fresh = change.fresh or false, note = change.note, to_come = {},
-        settings = with_length(settings.from_table(change.settings), length, change.place)}
+      stages[#stages + 1] = {at = change.step - 1, fresh = change.fresh or false, note = change.note,
+        to_come = {}, settings = with_length(settings.from_table(change.settings), length, change.place)}
     end
   end
   return table.unpack(stages)

@@ -22,8 +22,8 @@ local function next_free()
   return 'runs/' .. n
 end
 
--- What a run leaves that was killed before its config.json was written is no run yet, and in nobody's way. A fork
--- takes more along; a file says that it was still at it.
+-- What a run leaves that was killed before its config.json was written is no run yet, and in nobody's way. A
+-- fork takes more along; a file says that it was still at it.
 local early = {lock = true, ['classes.txt'] = true, ['pictures.txt'] = true, ['kernels.txt'] = true,
   ['start.safetensors'] = true, unfinished = true}
 local taken_along = {checkpoints = true, ['best.safetensors'] = true, ['log.jsonl'] = true,
@@ -122,8 +122,8 @@ local function config_of(job)
   }
 end
 
---- Make the folder of a new run and take its lock (job.lock). job.fill, if there is one, writes what a fork takes
--- along; config.json comes last, because it makes the folder a run.
+--- Make the folder of a new run and take its lock (job.lock). job.fill, if there is one, writes what a fork
+-- takes along; config.json comes last, because it makes the folder a run.
 function folder.create(job)
   core.make_folder(job.folder .. '/checkpoints')
   job.lock = core.run_lock(job.folder)
@@ -135,7 +135,9 @@ function folder.create(job)
     for name in pairs(taken_along) do
       if name ~= 'checkpoints' then os.remove(job.folder .. '/' .. name) end
     end
-    for _, step in ipairs(core.run_checkpoints(job.folder)) do os.remove(folder.checkpoint(job.folder, step)) end
+    for _, step in ipairs(core.run_checkpoints(job.folder)) do
+      os.remove(folder.checkpoint(job.folder, step))
+    end
     job:fill()
   end
   json.write(job.folder .. '/config.json', config_of(job))

@@ -137,6 +137,11 @@ local function check_all(o)
   check_average(o)
 end
 
+local function precision_of(given)
+  if given ~= 'auto' then return given end
+  return settings.has_bf16() and 'bf16' or 'f32'
+end
+
 -- -- all of it ----------------------------------------------------------------------------------------------
 
 -- train{data} and train{net, data}: one value alone is data unless it is a net.
@@ -164,7 +169,7 @@ function settings.read(given)
   o.freeze, o.classes = check_freeze(o.freeze), check_classes(o.classes)
   check_all(o)
   if o.steps and o.epochs then args.fail 'train: steps and epochs: expected one of them, got both' end
-  if o.precision == 'auto' then o.precision = settings.has_bf16() and 'bf16' or 'f32' end
+  o.precision = precision_of(o.precision)
   return o
 end
 
@@ -199,8 +204,9 @@ end
 settings.fork_spec = args.spec('fork', 'run:any; step:int?, out:string?, net:module?, ' ..
   'accept_changes:bool=false, steps:int?, epochs:number?, batch:int?, optimizer:any?, lr:number?, ' ..
   'momentum:number?, weight_decay:number?, clip_norm:number?, schedule:any?, freeze:any?, ' ..
-  'augment:enum(inception|light|none)?, precision:enum(auto|f32|bf16)?, ema:any?, label_smoothing:number?, ' ..
-  'aux_weight:number?, dropout:number?, workers:int?, seed:int?, save_every:int?, val_every:int?, ' ..
+  'augment:enum(inception|light|none)?, precision:enum(auto|f32|bf16)?, ema:any?, ' ..
+  'label_smoothing:number?, aux_weight:number?, dropout:number?, workers:int?, seed:int?, ' ..
+  'save_every:int?, val_every:int?, ' ..
   'accumulate:int?, norms:bool?, keep:int?, bad:enum(skip|stop)?, plot:bool?, plan:bool?')
 
 local taken_as_they_are = {
@@ -234,12 +240,21 @@ end
 --- Settings with another optimizer, and with a schedule in the place of theirs where one is given.
 -- @return settings; names of numbers that followed a schedule and are not the new optimizer's
 function settings.with_optimizer(o, optimizer, given_schedule)
-  local copy, left = copy_of(o), nil
+  local copy = copy_of(o)
   copy.optimizer = optimizer
   if given_schedule ~= nil then copy.schedule = check_schedule(given_schedule) end
-  copy.schedule, left = fitting(copy)
+  local fits, left = fitting(copy)
+  copy.schedule = fits
   check_average(copy)
   return copy, left
+end
+
+-- Does a change concern the tables of learning rates and the like?
+local function counts_afresh(given)
+  for _, name in ipairs{'optimizer', 'lr', 'momentum', 'schedule', 'steps', 'epochs', 'batch'} do
+    if given[name] ~= nil then return true end
+  end
+  return false
 end
 
 --- Settings with what a fork changes.
@@ -259,12 +274,9 @@ function settings.forked(o, given)
   copy.schedule = fitting(copy)
   if given.ema ~= nil then copy.ema = check_ema(given.ema) end
   if given.freeze ~= nil then copy.freeze = check_freeze(given.freeze) end
-  if given.precision == 'auto' then copy.precision = settings.has_bf16() and 'bf16' or 'f32'
-  elseif given.precision then copy.precision = given.precision end
+  copy.precision = precision_of(given.precision or o.precision)
   check_all(copy)
-  local fresh = given.optimizer or given.lr or given.momentum or given.schedule or given.steps or given.epochs
-    or given.batch
-  return copy, fresh ~= nil
+  return copy, counts_afresh(given)
 end
 
 --- Steps of an epoch and of the run, for this many training pictures.

@@ -5,7 +5,6 @@
 -- fork's own settings are the stages that follow. Each is made ready before it is needed, because the run's
 -- thread never enters Lua.
 
-local core = require 'inc.core'
 local adopt = require 'inc.optim.adopt'
 local build = require 'inc.train.build'
 local schedule = require 'inc.schedule'
@@ -35,8 +34,9 @@ end
 -- -- optimizer and averages ---------------------------------------------------------------------------------
 
 local function same_optimizer(o, before)
-  return o.optimizer == before.optimizer and same_list(o.freeze, before.freeze) and o.norms == before.norms and
-    same_list(schedule.set(o.schedule):follow(), schedule.set(before.schedule):follow())
+  return o.optimizer == before.optimizer and same_list(o.freeze, before.freeze) and
+    o.norms == before.norms and same_list(schedule.set(o.schedule):follow(),
+      schedule.set(before.schedule):follow())
 end
 
 -- Steps that an optimizer has counted when `step` steps are made.
@@ -49,7 +49,8 @@ local function bind_optimizer(job, st, before)
     st.optimizer, st.count = before.optimizer, counted(before, st.at)
     return
   end
-  st.optimizer = o.optimizer:bind(job.net, {follow = schedule.set(o.schedule):follow(), norms = o.norms or false})
+  st.optimizer = o.optimizer:bind(job.net, {follow = schedule.set(o.schedule):follow(),
+    norms = o.norms or false})
   if not before then return end
   st.copies, st.words = adopt.take(st.optimizer, before.optimizer, counted(before, st.at))
   if rawequal(st.optimizer.step_count, before.optimizer.step_count) then st.count = counted(before, st.at) end
