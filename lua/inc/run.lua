@@ -165,7 +165,7 @@ end
 function methods:swap(optimizer, options) return require('inc.run.swap').swap(self, optimizer, options) end
 
 --- A second run that begins at any past step of this one, with other settings from there: see fork.
--- > twin = run:fork{optimizer = optim.sgd{lr = 0.01, momentum = 0.9}, out = 'runs/second'}
+-- > twin = run:fork{step = 200, optimizer = optim.sgd{lr = 0.01, momentum = 0.9}, out = 'runs/second'}
 function methods:fork(options)
   local given = {self}
   for key, value in pairs(options or {}) do given[key] = value end

@@ -208,7 +208,7 @@ end
 -- Examples that would take minutes, or need a run of a whole Inception-v3: they must be Lua, and what they
 -- call is tested elsewhere.
 local long = {bench = true, compare = true, tour = true, resume = true, ['models.open'] = true,
-  ['run:fork'] = true}
+  fork = true, ['run:fork'] = true}
 
 local function run_item(e, env, item)
   local help = inc.help

@@ -217,7 +217,7 @@ end
 --   precision, ema, freeze, label_smoothing, aux_weight, dropout, seed and the other options of train;
 --   pictures, model and size stay. A new optimizer keeps what run:swap keeps
 -- @return a run
--- > twin = fork{run, lr = 0.001, out = 'runs/slower'}
+-- > twin = fork{'runs/first', step = 200, lr = 0.001, out = 'runs/slower'}
 function fork.fork(given)
   local r = read_options(given)
   local p = parent_of(r.run)
