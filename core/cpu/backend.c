@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REF_ID = -1, LISTS = 10, THROUGH = 1 << 16 }; /* ids: list * 256 + place, plus THROUGH */
+enum { REF_ID = -1, LISTS = 11, THROUGH = 1 << 16 }; /* ids: list * 256 + place, plus THROUGH */
 
-static const cpu_row *const lists[LISTS] = {cpu_conv_rows,  cpu_product_rows, cpu_norm_rows,   cpu_pool_rows,
-                                            cpu_ewise_rows, cpu_move_rows,    cpu_reduce_rows, cpu_loss_rows,
-                                            cpu_optim_rows, cpu_random_rows};
+static const cpu_row *const lists[LISTS] = {
+    cpu_conv_rows, cpu_winograd_rows, cpu_product_rows, cpu_norm_rows,  cpu_pool_rows,  cpu_ewise_rows,
+    cpu_move_rows, cpu_reduce_rows,   cpu_loss_rows,    cpu_optim_rows, cpu_random_rows};
 
 static bool references_only(void) {
   const char *s = getenv("INC_KERNELS");

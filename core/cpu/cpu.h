@@ -75,6 +75,12 @@ struct inc_kernel {
     dnn_conv conv;
     dnn_matmul matmul;
     struct {
+      k_wino w;
+      int64_t step_k, step_c; /* of the weights */
+      size_t u, zeros;        /* places in the workspace; scratch follows */
+      float *kept;            /* transformed weights that stay, or NULL */
+    } wino;
+    struct {
       k_bn bn;
       cpu_rows x, y, dy, dx;
       size_t scratch;
@@ -113,8 +119,9 @@ struct cpu_row {
 };
 
 /* Lists of rows, one a file; each ends with a row whose op is NULL. */
-extern const cpu_row cpu_conv_rows[], cpu_product_rows[], cpu_norm_rows[], cpu_pool_rows[], cpu_ewise_rows[],
-    cpu_move_rows[], cpu_reduce_rows[], cpu_loss_rows[], cpu_optim_rows[], cpu_random_rows[];
+extern const cpu_row cpu_conv_rows[], cpu_winograd_rows[], cpu_product_rows[], cpu_norm_rows[],
+    cpu_pool_rows[], cpu_ewise_rows[], cpu_move_rows[], cpu_reduce_rows[], cpu_loss_rows[], cpu_optim_rows[],
+    cpu_random_rows[];
 
 double cpu_peak(int dtype); /* as in inc_backend */
 

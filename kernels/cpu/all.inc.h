@@ -16,6 +16,7 @@
 #include "kernels/cpu/pool.inc.h"
 #include "kernels/cpu/pool_avg.inc.h"
 #include "kernels/cpu/softmax.inc.h"
+#include "kernels/cpu/winograd.inc.h"
 
 const inc_kernels K_TABLE = {
     .isa = K_ISA,
@@ -45,4 +46,7 @@ const inc_kernels K_TABLE = {
     .adam = adam,
     .lerp = lerp,
     .burn = burn,
+    .wino_weights = wino_weights,
+    .wino_run = wino_run,
+    .lanes = W,
 };

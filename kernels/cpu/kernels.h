@@ -82,6 +82,27 @@ typedef struct k_adam {
   bool decoupled;
 } k_adam;
 
+/* -- Winograd (winograd.inc.h): convolution with stride 1 on NHWC pixels of ldx and ldy elements ---------- */
+enum { WINO_TILES = 24, WINO_LINE = 10, WINO_MOST = 36, WINO_OUT = 4 };
+typedef struct k_wino_shape {
+  int ah, aw, mh, mw; /* points and outputs of a tile: 1 x 10 and 1 x 4, 6 x 6 and 4 x 4, ... */
+  /* of a line: B^T [a][a], A^T [4][a], G [a][taps]; points 0, f, -f, ..., infinity */
+  float bt[WINO_LINE * WINO_LINE], at[WINO_OUT * WINO_LINE], g[WINO_LINE * 7];
+} k_wino_shape;
+typedef struct k_wino {
+  const k_wino_shape *shape;
+  int dt;            /* of x and y */
+  bool relu, turned; /* turned: taps in reverse, as the gradient of the input has them */
+  int threads;
+  int64_t n, h, w, c, ldx, oh, ow, k, ldy, pad_h, pad_w, tiles_h, tiles_w;
+  const void *x;
+  void *y;
+  const float *u, *bias; /* bias: K values or NULL */
+  const char *zeros;     /* C values */
+  float *scratch;        /* scratch_step floats a thread */
+  int64_t scratch_step;
+} k_wino;
+
 typedef struct inc_kernels {
   const char *isa; /* "plain", "avx2", "avx512", "avx512bf" */
   /* batch norm */
@@ -127,6 +148,10 @@ typedef struct inc_kernels {
   /* (1) n rounds of multiply-adds at the unit's best rate, f32 or bf16 -> floating-point operations done; 0: no
   ** instruction for it */
   double (*burn)(int dt, int64_t n);
+  /* weights g[k * step_k + c * step_c + tap] -> u: points * C * (K rounded up to whole vectors) floats */
+  void (*wino_weights)(const k_wino *w, const float *g, int64_t step_k, int64_t step_c, float *u);
+  void (*wino_run)(const k_wino *w);
+  int lanes; /* floats of a vector */
 } inc_kernels;
 
 const inc_kernels *inc_kernels_get(void);

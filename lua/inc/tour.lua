@@ -41,7 +41,8 @@ local function draw(shape, random)
   local function colour(low, high)
     return core.tensor{random(low, high), random(low, high), random(low, high)}:view{3, 1, 1}
   end
-  local front, back, slope = colour(140, 255), colour(0, 110), core.tensor{random(-1, 1), random(-1, 1), random(-1, 1)}
+  local front, back = colour(140, 255), colour(0, 110)
+  local slope = core.tensor{random(-1, 1), random(-1, 1), random(-1, 1)}
   local ground = back + slope:view{3, 1, 1} * (dx + dy)
   local mask = inside[shape](dx, dy, r):cast 'f32'
   return (mask * front + (1 - mask) * ground):clamp{min = 0, max = 255}:cast 'u8'

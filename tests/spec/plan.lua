@@ -244,7 +244,8 @@ test('a number, an option, a length, a result that changes is refused', function
     return list[k()]
   end, 'result 1 was another tensor the second time')
   local j = counter()
-  refused(function(a) return a + inc.tensor{1, 2, j()} end, 'add at .* took f32%[3%] as b .* another f32%[3%]')
+  refused(function(a) return a + inc.tensor{1, 2, j()} end,
+    'add at .* took f32%[3%] as b .* another f32%[3%]')
   local i = counter()
   refused(function(a)
     local b, c = a:relu(), a:exp()
@@ -254,8 +255,8 @@ end)
 
 test('a random branch is refused where it is drawn, and drawing works again after it', function()
   local f = plan(function(a) return math.random() < 0.5 and a:relu() or a:exp() end)
-  check.raises(function() f(inc.ones{3}) end, 'plan: math.random: drawn once while tracing and never again: ' ..
-    'draw outside and pass the number to the plan as an argument')
+  check.raises(function() f(inc.ones{3}) end, 'plan: math.random: drawn once while tracing and never ' ..
+    'again: draw outside and pass the number to the plan as an argument')
   check.ok(math.random() < 1)
 end)
 
