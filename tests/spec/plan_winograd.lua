@@ -1,7 +1,7 @@
 -- plan_winograd.lua: our convolutions in the Winograd domain (core/cpu/winograd.c) against f64.
 --
--- Outputs, with bias and ReLU, and the gradient of the input, for every kernel they serve; edges and odd channel
--- counts are among the cases.
+-- Outputs, with bias and ReLU, and the gradient of the input, for every kernel they serve. Edges and odd
+-- channel counts are among the cases.
 local core = inc.core
 
 local function away(a, b)
