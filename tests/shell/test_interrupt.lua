@@ -76,7 +76,9 @@ interrupted('pictures being decoded', 'for x in d.train:batches{8, epochs = 1e9 
 
 -- Again and again: with kernels chosen before, one is built before a key can be pressed.
 interrupted('a plan being built', 'while true do inc.plan(function(a) return net(a) end)(x) end', {
-  setup = function() return {'net = models.inception_v3{classes = 5}:eval();', 'x = inc.zeros{2, 3, 99, 99};'} end,
+  setup = function()
+    return {'net = models.inception_v3{classes = 5}:eval();', 'x = inc.zeros{2, 3, 99, 99};'}
+  end,
   limit = 30, pause = 0.5, after = {'#net:children() > 10', 'true'},
 })
 
