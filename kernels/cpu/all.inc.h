@@ -17,6 +17,7 @@
 #include "kernels/cpu/pool_avg.inc.h"
 #include "kernels/cpu/softmax.inc.h"
 #include "kernels/cpu/winograd.inc.h"
+#include "kernels/cpu/winograd_weight.inc.h"
 
 const inc_kernels K_TABLE = {
     .isa = K_ISA,
@@ -48,5 +49,6 @@ const inc_kernels K_TABLE = {
     .burn = burn,
     .wino_weights = wino_weights,
     .wino_run = wino_run,
+    .wino_weight_run = wino_weight_run,
     .lanes = W,
 };

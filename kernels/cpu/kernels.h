@@ -83,11 +83,22 @@ typedef struct k_adam {
 } k_adam;
 
 /* -- Winograd (winograd.inc.h): convolution with stride 1 on NHWC pixels of ldx and ldy elements ---------- */
-enum { WINO_TILES = 24, WINO_LINE = 10, WINO_MOST = 36, WINO_OUT = 4 };
+/* pad: floats between planes, which are read side by side and would else share a few sets of the cache */
+enum { WINO_PAD = 16, WINO_TILES = 24, WINO_LINE = 12, WINO_MOST = 64, WINO_OUT = 6, WINO_TAPS = 7 };
+enum wino_form { /* points along a line or a side; outputs are 4 but for LINE12 and SQUARE8, which have 6 */
+                 WINO_LINE6,
+                 WINO_LINE10,
+                 WINO_LINE12,
+                 WINO_SQUARE6,
+                 WINO_SQUARE8,
+                 WINO_SQUARE8_5,
+                 WINO_FORM_COUNT
+};
 typedef struct k_wino_shape {
+  enum wino_form form;
   int ah, aw, mh, mw; /* points and outputs of a tile: 1 x 10 and 1 x 4, 6 x 6 and 4 x 4, ... */
-  /* of a line: B^T [a][a], A^T [4][a], G [a][taps]; points 0, f, -f, ..., infinity */
-  float bt[WINO_LINE * WINO_LINE], at[WINO_OUT * WINO_LINE], g[WINO_LINE * 7];
+  /* of a line: B^T [a][a], A^T [m][a], G [a][taps]; points 0, f, -f, ..., infinity */
+  float bt[WINO_LINE * WINO_LINE], at[WINO_OUT * WINO_LINE], g[WINO_LINE * WINO_TAPS];
 } k_wino_shape;
 typedef struct k_wino {
   const k_wino_shape *shape;
@@ -101,6 +112,7 @@ typedef struct k_wino {
   const char *zeros;     /* C values */
   float *scratch;        /* scratch_step floats a thread */
   int64_t scratch_step;
+  int64_t block; /* gradient of the weights: tiles between two visits of a sum */
 } k_wino;
 
 typedef struct inc_kernels {
@@ -151,6 +163,9 @@ typedef struct inc_kernels {
   /* weights g[k * step_k + c * step_c + tap] -> u: points * C * (K rounded up to whole vectors) floats */
   void (*wino_weights)(const k_wino *w, const float *g, int64_t step_k, int64_t step_c, float *u);
   void (*wino_run)(const k_wino *w);
+  /* x and y (the gradient of the output) -> dw [K][C][kh][kw]; scratch: points * (C K + block (C + K) + 2 WINO_PAD) floats,
+  ** C and K rounded up to 4 and to whole vectors */
+  void (*wino_weight_run)(const k_wino *w, float *dw);
   int lanes; /* floats of a vector */
 } inc_kernels;
 

@@ -38,13 +38,13 @@ AI void wino_product(int64_t c, const float *x, int64_t ldx, const float *u, flo
 
 /* y = B^T x for one line of a values. */
 AI void wino_in(int a, const float *bt, const vf *x, int step, vf *y, int ystep) {
-#pragma GCC unroll 10
+#pragma GCC unroll 12
   for (int j = 0; j < a; j += j ? 2 : 1) {
     const float *row = bt + j * a;
     vf even = vset(0), odd = vset(0);
-#pragma GCC unroll 10
+#pragma GCC unroll 12
     for (int i = 0; i < a; i += 2) even += x[i * step] * row[i];
-#pragma GCC unroll 10
+#pragma GCC unroll 12
     for (int i = 1; i < a; i += 2) odd += x[i * step] * row[i];
     if (j == 0)
       y[0] = even;
@@ -58,13 +58,13 @@ AI void wino_in(int a, const float *bt, const vf *x, int step, vf *y, int ystep)
 /* y = A^T x: m values from a. */
 AI void wino_out(int a, int m, const float *at, const vf *x, int step, vf *y, int ystep) {
   vf sum[WINO_LINE / 2], dif[WINO_LINE / 2];
-#pragma GCC unroll 10
+#pragma GCC unroll 12
   for (int j = 1; j < a - 1; j += 2)
     sum[j / 2] = x[j * step] + x[(j + 1) * step], dif[j / 2] = x[j * step] - x[(j + 1) * step];
-#pragma GCC unroll 10
+#pragma GCC unroll 12
   for (int i = 0; i < m; i++) {
     vf s = i ? vset(0) : x[0];
-#pragma GCC unroll 10
+#pragma GCC unroll 12
     for (int j = 1; j < a - 1; j += 2) s += (i % 2 ? dif : sum)[j / 2] * at[i * a + j];
     y[i * ystep] = i == m - 1 ? s + x[(a - 1) * step] : s;
   }
@@ -115,16 +115,16 @@ AI void wino_load(const k_wino *w, const wino_tile *p, float *v, int64_t plane, 
 
 /* Outputs of one tile, `lanes` channels from k on, out of its row of every M_p. */
 AI void wino_store(const k_wino *w, const wino_tile *p, const float *m, int64_t plane, int64_t k, int lanes,
-                   int a, bool square, int dt) {
+                   int a, int o, bool square, int dt) {
   const float *at = w->shape->at;
   vf d[WINO_MOST], e[WINO_MOST], bias = w->bias ? ldf(w->bias + k, lanes) : vset(0);
-  int n = square ? a * a : a, outs = square ? WINO_OUT * WINO_OUT : WINO_OUT;
+  int n = square ? a * a : a, outs = square ? o * o : o;
   for (int i = 0; i < n; i++) d[i] = ldf(m + i * plane, W);
   if (square) {
-    for (int i = 0; i < a; i++) wino_out(a, WINO_OUT, at, d + i, a, e + i, a);
-    for (int i = 0; i < WINO_OUT; i++) wino_out(a, WINO_OUT, at, e + i * a, 1, d + i * WINO_OUT, 1);
+    for (int i = 0; i < a; i++) wino_out(a, o, at, d + i, a, e + i, a);
+    for (int i = 0; i < o; i++) wino_out(a, o, at, e + i * a, 1, d + i * o, 1);
   } else {
-    wino_out(a, WINO_OUT, at, d, 1, e, 1);
+    wino_out(a, o, at, d, 1, e, 1);
     for (int i = 0; i < outs; i++) d[i] = e[i];
   }
   for (int i = 0; i < outs; i++) {
@@ -134,14 +134,14 @@ AI void wino_store(const k_wino *w, const wino_tile *p, const float *m, int64_t 
 }
 
 AI void wino_panel(const k_wino *w, const wino_tile *tile, int tiles, const float *v, float *m, int64_t k,
-                   int vectors, int a, bool square, int dt) {
+                   int vectors, int a, int o, bool square, int dt) {
   int n = square ? a * a : a;
-  int64_t plane = WINO_TILES * w->c, ldm = (int64_t)vectors * W, padded = (w->k + W - 1) / W * W;
+  int64_t plane = WINO_TILES * w->c + WINO_PAD, ldm = (int64_t)vectors * W, padded = (w->k + W - 1) / W * W;
   for (int p = 0; p < n; p++) {
     const float *u = w->u + (p * padded + k) * w->c;
     for (int t = 0; t < tiles; t += WINO_ROWS) {
       const float *x = v + p * plane + t * w->c;
-      float *y = m + p * WINO_TILES * ldm + t * ldm;
+      float *y = m + p * (WINO_TILES * ldm + WINO_PAD) + t * ldm;
       if (vectors == 2)
         wino_product(w->c, x, w->c, u, y, ldm, 2);
       else
@@ -152,44 +152,52 @@ AI void wino_panel(const k_wino *w, const wino_tile *tile, int tiles, const floa
     for (int j = 0; j < vectors; j++) {
       int64_t at = k + j * W;
       int lanes = w->k - at < W ? (int)(w->k - at) : W;
-      wino_store(w, &tile[t], m + t * ldm + j * W, WINO_TILES * ldm, at, lanes, a, square, dt);
+      wino_store(w, &tile[t], m + t * ldm + j * W, WINO_TILES * ldm + WINO_PAD, at, lanes, a, o, square, dt);
     }
 }
 
-AI void wino_block(const k_wino *w, int64_t first, float *v, int a, bool square, int dt) {
+AI void wino_block(const k_wino *w, int64_t first, float *v, int a, int o, bool square, int dt) {
   wino_tile tile[WINO_TILES];
   int64_t all = w->n * w->tiles_h * w->tiles_w, padded = (w->k + W - 1) / W * W;
   int tiles = all - first < WINO_TILES ? (int)(all - first) : WINO_TILES, n = square ? a * a : a;
-  float *m = v + n * WINO_TILES * w->c;
+  float *m = v + n * (WINO_TILES * w->c + WINO_PAD);
   for (int t = 0; t < tiles; t++) {
     wino_place(w, first + t, &tile[t]);
-    wino_load(w, &tile[t], v + t * w->c, WINO_TILES * w->c, a, square, dt);
+    wino_load(w, &tile[t], v + t * w->c, WINO_TILES * w->c + WINO_PAD, a, square, dt);
   }
   for (int64_t k = 0; k < padded; k += 2 * W) {
     int vectors = padded - k < 2 * W ? 1 : 2;
     if (vectors == 2)
-      wino_panel(w, tile, tiles, v, m, k, 2, a, square, dt);
+      wino_panel(w, tile, tiles, v, m, k, 2, a, o, square, dt);
     else
-      wino_panel(w, tile, tiles, v, m, k, 1, a, square, dt);
+      wino_panel(w, tile, tiles, v, m, k, 1, a, o, square, dt);
   }
 }
 
-#define WINO_BLOCK(name, a, square, dt)                                                                      \
-  static void name(const k_wino *w, int64_t first, float *v) { wino_block(w, first, v, a, square, dt); }
-WINO_BLOCK(wino_line10_f32, 10, false, INC_F32)
-WINO_BLOCK(wino_line10_bf16, 10, false, INC_BF16)
-WINO_BLOCK(wino_line6_f32, 6, false, INC_F32)
-WINO_BLOCK(wino_line6_bf16, 6, false, INC_BF16)
-WINO_BLOCK(wino_square6_f32, 6, true, INC_F32)
-WINO_BLOCK(wino_square6_bf16, 6, true, INC_BF16)
+/* Every form for both dtypes: name of the form, points and outputs of a line, square or not.  The order is that of
+** k_wino_shape.form. */
+#define WINO_FORMS(X)                                                                                        \
+  X(line6, 6, 4, false)                                                                                      \
+  X(line10, 10, 4, false)                                                                                    \
+  X(line12, 12, 6, false)                                                                                    \
+  X(square6, 6, 4, true)                                                                                     \
+  X(square8, 8, 6, true)                                                                                     \
+  X(square8_5, 8, 4, true)
+#define WINO_BLOCK(name, a, o, square)                                                                       \
+  static void wino_##name##_f32(const k_wino *w, int64_t first, float *v) {                                  \
+    wino_block(w, first, v, a, o, square, INC_F32);                                                          \
+  }                                                                                                          \
+  static void wino_##name##_bf16(const k_wino *w, int64_t first, float *v) {                                 \
+    wino_block(w, first, v, a, o, square, INC_BF16);                                                         \
+  }
+WINO_FORMS(WINO_BLOCK)
 
 static void wino_run(const k_wino *w) {
   typedef void block_fn(const k_wino *, int64_t, float *);
-  static block_fn *const fn[3][2] = {{wino_line6_f32, wino_line6_bf16},
-                                     {wino_line10_f32, wino_line10_bf16},
-                                     {wino_square6_f32, wino_square6_bf16}};
-  const k_wino_shape *s = w->shape;
-  block_fn *f = fn[s->ah == s->aw ? 2 : s->ah * s->aw == 10][w->dt == INC_BF16];
+#define WINO_ENTRY(name, a, o, square) {wino_##name##_f32, wino_##name##_bf16},
+  static block_fn *const fn[WINO_FORM_COUNT][2] = {WINO_FORMS(WINO_ENTRY)};
+#undef WINO_ENTRY
+  block_fn *f = fn[w->shape->form][w->dt == INC_BF16];
   int64_t all = w->n * w->tiles_h * w->tiles_w;
 #pragma omp parallel for schedule(static) num_threads(w->threads)
   for (int64_t first = 0; first < all; first += WINO_TILES)
@@ -206,7 +214,7 @@ static void wino_weights(const k_wino *w, const float *g, int64_t step_k, int64_
     int64_t panel = k / (2 * W) * (2 * W), wide = padded - panel < 2 * W ? W : 2 * W;
     int lanes = w->k - k < W ? (int)(w->k - k) : W;
     for (int64_t c = 0; c < w->c; c++) {
-      vf t[9], e[18], d[WINO_MOST];
+      vf t[25], e[40], d[WINO_MOST]; /* at most 5x5 taps, 8 x 5 or 12 x 1 */
       for (int i = 0; i < rh * rw; i++) {
         t[i] = vset(0);
         for (int l = 0; l < lanes; l++)
