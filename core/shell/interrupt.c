@@ -10,6 +10,7 @@
 */
 #include "base/interrupt.h"
 #include "shell/shell.h"
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 
 volatile sig_atomic_t inc_shell_reading;
 
+static pthread_t main_thread;
 static lua_State *volatile running; /* the coroutine that executes now */
 static volatile double last_signal;
 
@@ -43,7 +45,10 @@ static void say(const char *s) {
 }
 
 static void on_sigint(int sig) {
-  (void)sig;
+  if (!pthread_equal(pthread_self(), main_thread)) { /* a wait that must end is the main thread's */
+    pthread_kill(main_thread, sig);
+    return;
+  }
   double t = now();
   int again = inc_interrupt_pending() && !inc_shell_reading, quick = t - last_signal < OFFER_SECONDS;
   last_signal = t;
@@ -169,6 +174,7 @@ void inc_shell_guard(lua_State *L) {
   luaL_setfuncs(L, co, 0);
   lua_pop(L, 1);
   running = L;
+  main_thread = pthread_self();
   struct sigaction sa;
   memset(&sa, 0, sizeof sa);
   sa.sa_handler = on_sigint;

@@ -310,7 +310,7 @@ local function shell_idle()
     if core.run_over(run.handle) then
       forget(run)
       local text, why = last_words(run)
-      lines[#lines + 1] = text or 'run failed: ' .. why
+      lines[#lines + 1] = text or ('run %s failed: %s'):format(run.folder, why)
     else
       status = status or progress(core.run_status(run.handle))
     end

@@ -7,7 +7,7 @@
 ** answers KITTY; "-" for either stands for silence.  Its own input goes to the program.  The exit status is the
 ** program's.
 */
-#define _GNU_SOURCE
+
 #include <errno.h>
 #include <poll.h>
 #include <pty.h>

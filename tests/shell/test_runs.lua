@@ -4,16 +4,21 @@
 local maker = term.program:gsub('[^/]*$', 'tests/c/make_pictures')
 local tests = term.program:gsub('/[^/]*/[^/]*$', '') .. '/tests'
 
-local function start()
+-- A terminal, and a run in it that makes a million steps unless changes (Lua text) say
+-- otherwise; after is more of the same entry.
+local function start(changes, options, after)
   local pictures, out = term.work .. '/pictures', term.work .. '/run'
   term.sh(('rm -rf %s %s; %s set %s 3 14 48'):format(pictures, out, maker, pictures))
   if not inc.core.path_kind(pictures) then term.skip(maker .. ' is not built') end
-  local t = term.start{width = 140}
+  local o = {width = 140, height = 40}
+  for key, value in pairs(options or {}) do o[key] = value end
+  local t = term.start(o)
   t:run(('package.path = "%s/?.lua;" .. package.path; tiny = require "tiny"'):format(tests))
-  t:type(('run = train(tiny.options(tiny.net(), %q, %q, {steps = 1000000, val_every = 1000000}))'):format(
-    pictures, out))
+  t:run 'function pause() run:pause() repeat until run:status().state == "paused" print(run) end'
+  t:run(('function begin(o) run = train(tiny.options(tiny.net(), %q, %q, o)) end'):format(pictures, out))
+  t:type(('begin{steps = 1000000, val_every = 1000000, %s} %s'):format(changes or '', after or ''))
   t:key 'Enter'
-  t:wait('step ', 20)
+  if not changes then t:wait('step ', 20) end
   return t, out
 end
 
@@ -55,4 +60,111 @@ check('leaving asks, and stopping saves', function()
   enter(t, 's')
   t:wait '[left with 0]'
   assert(#inc.core.run_checkpoints(out) > 0, 'no checkpoint was saved')
+end)
+
+-- -- the end of a run ---------------------------------------------------------------------------------------
+
+local function times(screen, text) return select(2, screen:gsub(text:gsub('%p', '%%%0'), '')) end
+
+check('a run that finished says so above what is being typed, once', function()
+  local t, out = start 'steps = 30, val_every = 10'
+  t:type 'half = "typed'
+  local screen = t:wait(('finished after step 30 of 30; best top-1'), 30)
+  term.contains(screen, ', in ' .. out)
+  term.contains(screen, 'held out: top-1')
+  t:until_screen(function(s) return s:find '\ninc> half = "typed$' end, 'what was being typed')
+  t:type '"; half'
+  t:key 'Enter'
+  t:wait '\n"typed"\ninc>'
+  screen = t:screen()
+  term.equal(times(screen, 'finished after step'), 1, screen)
+  assert(not screen:find 'eta ', 'a status line stayed:\n' .. screen)
+end)
+
+check('what happened while an entry ran is told at the next prompt; a dumb terminal tells it too', function()
+  for _, name in ipairs {'tmux-256color', 'dumb'} do
+    local t = start('steps = 12', {env = {'TERM=' .. name, 'LANG=C'}}, 'os.execute "sleep 3"')
+    t:until_screen(function(s) return s:find 'inc> begin{.*finished after step 12 of 12.*\ninc>$' end,
+      'the news above the next prompt', 30)
+    enter(t, '"sum " .. 17 + 4')
+    t:wait 'sum 21'
+    term.equal(times(t:screen(), 'finished after step 12'), 1, t:screen())
+    t:close()
+  end
+end)
+
+check('a run that fails says why, and which it was', function()
+  local t, out = start 'lr = 1e30, ema = 0'
+  t:type 'half = 1'
+  t:wait(('run %s failed: loss is '):format(out), 30)
+  t:wait 'the step was not taken'
+  t:until_screen(function(s) return s:find '\ninc> half = 1$' end, 'what was being typed')
+  t:key 'Enter'
+  enter(t, 'run:status().state .. half')
+  t:wait '"failed1"'
+  term.equal(times(t:screen(), ' failed: loss is'), 1, t:screen())
+end)
+
+check('a run that diverges says so while it goes on, once', function()
+  local t, out = start()
+  enter(t, 'repeat until run:status().step > 60')
+  t:until_screen(function(s) return s:find '> 60\n.*inc>$' end, 'sixty steps', 30)
+  enter(t, 'run:set{weight_decay = -0.15};')
+  t:type 'half = 1'
+  t:wait(('run %s may be diverging: loss '):format(out), 30)
+  t:wait '; lower lr with run:set, or stop it'
+  t:until_screen(function(s) return s:find '\ninc> half = 1$' end, 'what was being typed')
+  term.pause(1)
+  term.equal(times(t:screen(), 'may be diverging'), 1, t:screen())
+end)
+
+-- -- leaving ------------------------------------------------------------------------------------------------
+
+local QUESTION = 'wait, stop and save, or cancel? [w/s/c]'
+
+-- A run that ends by itself once the question has been asked and answered: it was paused before.
+local function leave_paused(changes)
+  local t, out = start(changes, nil, 'pause()')
+  t:wait('run ' .. out .. ': paused', 30)
+  t:key 'C-d'
+  t:wait(QUESTION)
+  return t, out
+end
+
+check('leaving: wait goes on to the end of the run, a paused one too', function()
+  local t, out = leave_paused 'steps = 40, save_every = 1000'
+  enter(t, 'maybe')
+  t:until_screen(function(s) return times(s, QUESTION) == 2 end, 'the question again')
+  enter(t, 'wait')
+  t:wait('run ' .. out .. ' was paused and goes on')
+  local screen = t:wait('[left with 0]', 60)
+  term.contains(screen, 'finished after step 40 of 40')
+  term.equal(inc.core.run_checkpoints(out)[1], 40)
+end)
+
+check('leaving: Ctrl-C at the question and while it waits comes back to the prompt', function()
+  local t = start()
+  enter(t, 'kept = 5')
+  t:key 'C-d'
+  t:wait(QUESTION)
+  t:key 'C-c'
+  t:wait_prompt()
+  enter(t, '"kept " .. kept')
+  t:wait 'kept 5'
+  enter(t, 'exit')
+  t:until_screen(function(s) return times(s, QUESTION) == 2 end, 'the question again')
+  enter(t, 'w')
+  term.pause(1)
+  t:key 'C-c'
+  t:wait 'still here'
+  t:wait_prompt()
+  enter(t, '"active " .. #inc.active_runs() .. kept')
+  t:wait 'active 15'
+end)
+
+check('leaving: a run that fails while it is waited for is told', function()
+  local t, out = leave_paused 'lr = 1e30, ema = 0'
+  enter(t, 'w')
+  local screen = t:wait('[left with 0]', 60)
+  term.contains(screen, 'run ' .. out .. ' failed: ')
 end)

@@ -3,6 +3,8 @@
 --
 -- The runs tell their own news (inc.shell_idle); here their status is watched for a loss that goes the wrong
 -- way, live plots are put above the status line, and the question at the end is asked.
+local host = require 'inc.host'
+
 local news = {}
 
 local RISE = 2       -- times the least smoothed loss (and one more) is called rising
@@ -75,29 +77,42 @@ end
 
 -- -- leaving ----------------------------------------------------------------------------------------------
 
+-- Wait for each; a run that fails meanwhile is told and keeps nobody from the next, nor from leaving.
 local function end_all(runs, stop)
   for _, run in ipairs(runs) do
-    if stop then run:stop() end
-    run:wait()
+    if stop then run:stop()
+    elseif run:status().state == 'paused' then
+      print(('run %s was paused and goes on'):format(run.folder))
+      run:continue()
+    end
+    local ok, why = pcall(run.wait, run)
+    if not ok then print(('run %s failed: %s'):format(run.folder, why)) end
   end
 end
 
---- May the shell end? With a run going, asks: wait, stop it (it saves), or cancel.
-function news.may_leave()
-  local runs = active_runs()
-  if #runs == 0 then return true end
+-- The letter of the answer; nil at the end of input.
+local function ask(runs)
   while true do
     io.write(('%d run%s still going: wait, stop and save, or cancel? [w/s/c] '):format(
       #runs, #runs == 1 and ' is' or 's are'))
     io.stdout:flush()
     local answer = io.read 'l'
-    local letter = answer and answer:match '^%s*(%a)'
-    if letter == 'c' then return false end
-    if letter == 's' or letter == 'w' or not answer then
-      end_all(runs, letter ~= 'w')
-      return true
-    end
+    local letter = answer and answer:match '^%s*([wscWSC])'
+    if letter or not answer then return letter and letter:lower() end
   end
+end
+
+--- May the shell end? With a run going, asks: wait, stop it (it saves), or cancel. Ctrl-C cancels too, at the
+-- question and while it waits. Where nobody can answer, the runs are stopped and saved.
+function news.may_leave()
+  local runs = active_runs()
+  if #runs == 0 then return true end
+  local asked, letter = host.catch_interrupt(ask, runs)
+  if not asked then print() end
+  if not asked or letter == 'c' then return false end
+  local ended = host.catch_interrupt(end_all, runs, letter ~= 'w')
+  if not ended then print '\nstill here' end
+  return ended
 end
 
 return news
