@@ -4,8 +4,9 @@
 **   - the hook that raises must be set on the coroutine that is running, so resume and wrap keep track of it;
 **   - `while true do pcall(f) end` would swallow an ordinary error, so pcall, xpcall and resume raise it
 **     again for as long as the flag of base/interrupt.h is up; the prompt takes it down;
-**   - the default action is never restored: a second Ctrl-C offers to quit, a third soon after that ends the
-**     process, for C code that never looks at the flag.
+**   - the default action is never restored: a second Ctrl-C, a moment or a minute after the first, offers to quit;
+**     a third while the offer stands ends the process, for C code that never looks at the flag.  The offer stands
+**     for as long as it takes to read it and to decide, and is not taken by a key that is held down.
 ** A count hook that is always on was rejected: it costs a loop half its speed.
 */
 #include "base/interrupt.h"
@@ -16,12 +17,13 @@
 #include <unistd.h>
 
 #define OFFER_SECONDS 3.0 /* how long the offer to quit stands */
+#define READ_SECONDS  0.5 /* presses sooner than this after it were begun before anybody could read it */
 
 volatile sig_atomic_t inc_shell_reading;
 
 static pthread_t main_thread;
 static lua_State *volatile running; /* the coroutine that executes now */
-static volatile double last_signal;
+static volatile double offered; /* when quitting was offered, 0 where it was not */
 
 static double now(void) {
   struct timespec t;
@@ -50,14 +52,15 @@ static void on_sigint(int sig) {
     return;
   }
   double t = now();
-  int again = inc_interrupt_pending() && !inc_shell_reading, quick = t - last_signal < OFFER_SECONDS;
-  last_signal = t;
-  if (again && inc_interrupted >= 2 && quick) {
+  if (!inc_interrupt_pending() || inc_shell_reading)
+    offered = 0;
+  else if (offered == 0 || t - offered > OFFER_SECONDS) {
+    say("\nincsh: still busy, waiting for it to stop; Ctrl-C within three seconds quits without saving\n");
+    offered = t;
+  } else if (t - offered > READ_SECONDS) {
     say("\nincsh: stopped by force\n");
     _exit(130);
   }
-  if (again)
-    say("\nincsh: still busy, waiting for it to stop; Ctrl-C within three seconds quits without saving\n");
   inc_interrupt_raise();
   if (running) arm(running);
 }

@@ -205,32 +205,44 @@ end)
 
 -- -- stuck ------------------------------------------------------------------------------------------------
 
-check('Ctrl-C: code in C that never looks: the second offers to quit, the third does', function()
+-- Enter what is stuck in C for ever, press once, and again after so long.
+local function stuck(seconds)
   local t = term.start()
   t:type 'string.find(string.rep("a", 60), string.rep("a-", 30) .. "b")'
   t:key 'Enter'
   term.pause(0.3)
   t:key 'C-c'
-  term.pause(0.1)
+  term.pause(seconds)
+  assert(not t:screen():find 'still busy', 'one press offers nothing')
   t:key 'C-c'
   t:wait 'still busy, waiting for it to stop; Ctrl-C within three seconds quits'
+  return t
+end
+
+check('Ctrl-C: code in C that never looks: the second offers to quit, the third does', function()
+  local t = stuck(0.1)
+  term.pause(0.7)
   t:key 'C-c'
+  t:wait 'stopped by force'
   t:wait '[left with 130]'
   row('code in C that never looks', 'second press offers, third quits', 'lost')
 end)
 
 check('Ctrl-C: an offer to quit that nobody takes is withdrawn', function()
-  local t = term.start()
-  t:type 'string.find(string.rep("a", 60), string.rep("a-", 30) .. "b")'
-  t:key 'Enter'
-  term.pause(0.3)
-  t:key 'C-c'
-  term.pause(0.1)
-  t:key 'C-c'
-  t:wait 'still busy'
+  local t = stuck(1.5) -- a second press later than a second after the first offers too
   term.pause(3.2)
   t:key 'C-c'
   t:until_screen(function(s) return select(2, s:gsub('still busy', '')) == 2 end, 'a second offer')
+end)
+
+check('Ctrl-C: a key that is held down offers to quit and does not', function()
+  local t = stuck(0.1)
+  t:key(table.unpack(setmetatable({}, {__index = function() return 'C-c' end}), 1, 20))
+  term.pause(0.2)
+  local screen = t:screen()
+  term.equal(select(2, screen:gsub('still busy', '')), 1, screen)
+  assert(not screen:find('left with', 1, true), screen)
+  row('code in C, the key held down', 'one offer', '')
 end)
 
 if #rows > 0 then

@@ -173,6 +173,20 @@ check('a paste arrives as one entry, without our prompts', function()
   t:wait 'q is 2'
 end)
 
+check('a paste that begins in the middle of an entry of ours', function()
+  local t = term.start()
+  t:run 'p = 1'
+  t:type 'for i = 1, 2 do'
+  t:key 'Enter'
+  t:until_screen(function(s) return s:find '2 do\n$' or s:find '2 do$' end, 'an open entry')
+  t:paste '...>   p = p + i\n...> end\nprinted\ninc> p = p * 10\ninc> p\n40\n'
+  t:until_screen(function(s) return s:find 'p = p %+ i\nend\np = p %* 10\np$' end, 'the code alone')
+  t:key 'Enter'
+  t:until_screen(function(s) return s:find '\n40\ninc>$' end, 'the value')
+  t:key 'Up'
+  t:until_screen(function(s) return select(2, s:gsub('for i = 1, 2 do', '')) == 2 end, 'one entry recalled')
+end)
+
 check('the editor gets the entry and gives it back', function()
   local path = term.write('edit.sh', '#!/bin/sh\necho "40 + 2" > "$1"\n')
   local t = term.start{env = {'EDITOR=sh ' .. path}}

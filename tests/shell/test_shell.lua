@@ -49,6 +49,28 @@ check('many locals and long entries', function()
   term.equal(s:eval 'v1 + v400'.values[1], 401)
 end)
 
+check('pasted text: prompts of ours and of others, and what was printed between', function()
+  local s = shell.new()
+  local function pasted(text, expected)
+    local clean = require 'inc.shell.paste'.clean(text, function(e) return s:is_complete(e) == 'incomplete' end)
+    term.equal(clean, expected, text)
+  end
+  pasted('x = 1', 'x = 1')
+  pasted('', '')
+  pasted('a = 1\r\nb = 2\r\n\n', 'a = 1\nb = 2')
+  pasted('inc> x = 1\ninc> x\n1\ninc>', 'x = 1\nx\n')
+  pasted('inc> for i = 1, 2 do\n...>   print(i)\n...> end\n1\n2\ninc> x', 'for i = 1, 2 do\n  print(i)\nend\nx')
+  pasted('inc> for i = 1, 2 do\n  print(i)\nend\n1\n2\ninc> x', 'for i = 1, 2 do\n  print(i)\nend\nx')
+  pasted('...>   print(i)\n...> end', '  print(i)\nend')
+  pasted('...> ', '')
+  pasted('...>   print(i)\n...> end\n1\n2\ninc> x = 5\ninc> x\n5', '  print(i)\nend\nx = 5\nx')
+  pasted('1\n2\ninc> x', 'x')
+  pasted('> x = {\n>>  1,\n>> }\n> x', 'x = {\n 1,\n}\nx')
+  pasted('>>> for i = 1, 2 do\n...   print(i)\n... end', 'for i = 1, 2 do\n  print(i)\nend')
+  pasted('ok = a\n> 5', 'ok = a\n> 5') -- a comparison, not a prompt
+  pasted('x = [[\n... and so on]]', 'x = [[\n... and so on]]')
+end)
+
 check('ten thousand entries leave no memory behind', function()
   local s = shell.new()
   local function run(n) for i = 1, n do s:eval('x_' .. i % 7 .. ' = ' .. i) s:eval '1 + 1' end end
