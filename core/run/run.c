@@ -63,14 +63,24 @@ static void drop_parts(const inc_run_opts *o) {
     if (o->parts.free) o->parts.free(o->parts.self);
 }
 
+/* Tables of numbers go to the end of the run, so its length is one for all stages. */
+static int check_order(const inc_run_opts *o, int64_t first, int64_t steps) {
+  if (o->first >= first && o->steps == steps) return INC_OK;
+  return inc_fail(INC_EARG, "first", "expected stages in the order of their steps, each up to step %lld",
+                  (long long)steps);
+}
+
 static int make_stages(inc_run *r, const inc_run_opts *o) {
-  stage **at = &r->now;
-  int64_t first = o->first;
-  for (; o; at = &(*at)->next, o = o->next) {
-    int code = o->first < first ? inc_fail(INC_EARG, "first", "expected stages in the order of their steps")
-                                : inc_stage_new(o, at);
+  int64_t first = o->first, steps = o->steps;
+  for (stage **at = &r->now; o; at = &(*at)->next, o = o->next) {
+    int code = check_order(o, first, steps);
     if (code != INC_OK) {
-      drop_parts(code == INC_EARG && o->first < first ? o : o->next);
+      drop_parts(o);
+      return code;
+    }
+    code = inc_stage_new(o, at);
+    if (code != INC_OK) {
+      drop_parts(o->next);
       return code;
     }
     first = o->first;
@@ -178,11 +188,12 @@ int inc_run_set(inc_run *r, const char *name, double value) {
   return code;
 }
 
-static int may_follow(const inc_run *r, const stage *s) {
+static int may_follow(const inc_run *r, const inc_run_opts *o) {
   if (r->over) return inc_fail(INC_ESTATE, NULL, "the run is over");
-  if (r->now->next || s->first != r->status.step)
-    return inc_fail(INC_ESTATE, NULL, "expected a stage from step %lld on and none before it, got %lld",
-                    (long long)r->status.step, (long long)s->first);
+  if (r->now->next || o->first != r->status.step || o->steps != r->steps)
+    return inc_fail(INC_ESTATE, NULL,
+                    "expected a stage of steps %lld to %lld and none before it, got %lld to %lld",
+                    (long long)r->status.step, (long long)r->steps, (long long)o->first, (long long)o->steps);
   return INC_OK;
 }
 
@@ -190,7 +201,7 @@ int inc_run_then(inc_run *r, const inc_run_opts *o, const char *line) {
   stage *s;
   INC_TRY(inc_stage_new(o, &s));
   pthread_mutex_lock(&r->m);
-  int code = may_follow(r, s);
+  int code = may_follow(r, o);
   if (code == INC_OK) code = inc_run_take_set(r); /* asked for before, so made before */
   if (code == INC_OK) code = inc_changes_add(r->folder, line, strlen(line));
   if (code == INC_OK) r->now->next = s, r->status.changes_at = s->first;

@@ -31,7 +31,7 @@ static const char usage[] =
     "incsh FILE.lua ARG...      run a script (`arg` as in lua)\n"
     "incsh -e CODE              run a line\n"
     "incsh -i FILE              run a script, then prompt\n"
-    "incsh VERB ARG...          train resume evaluate predict compare pack convert inspect\n"
+    "incsh VERB ARG...          train resume fork evaluate predict compare pack convert inspect\n"
     "                           runs diff bench doctor help (`incsh VERB --help` tells more)\n"
     "\n"
     "--no-rc                    leave out the start-up files (~/.config/incsh/init.lua, .incshrc)\n"
@@ -40,8 +40,9 @@ static const char usage[] =
     "INC_HOME=FOLDER            take lua/, models/ and scripts/ from there\n"
     "NO_COLOR=1                 no colours\n";
 
-static const char *const verbs[] = {"train",   "resume", "evaluate", "predict", "compare", "pack", "convert",
-                                    "inspect", "runs",   "diff",     "bench",   "doctor",  "help", NULL};
+static const char *const verbs[] = {"train",   "resume", "fork",    "evaluate", "predict",
+                                    "compare", "pack",   "convert", "inspect",  "runs",
+                                    "diff",    "bench",  "doctor",  "help",     NULL};
 
 static int fail(const char *fmt, const char *what) {
   fprintf(stderr, "incsh: ");

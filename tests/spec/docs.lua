@@ -313,3 +313,12 @@ test('examples run as they stand', function()
     check.ok(#r.out > 200, name)
   end
 end)
+
+test.slow('the example of fork and swap runs on pictures', function()
+  local r = sh(('%s examples/30_fork.lua %s %s/o'):format(incsh, quote(make_pictures(3, 14, 48)), tmp()))
+  check.equal(r.status, 0, r.err)
+  check.contains(r.out, 'at step 26: fork of ')
+  check.contains(r.out, 'swap to optim.adamw{weight_decay = 0.05}: exp_avg, exp_avg_sq kept')
+  check.contains(r.out, '4 runs in ')
+  check.contains(sh(incsh .. ' examples/30_fork.lua').err, 'usage: incsh examples/30_fork.lua PHOTOS [OUT]')
+end)

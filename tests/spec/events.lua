@@ -176,6 +176,48 @@ test('the real TensorBoard opens a run', function()
   check_points(tensorboard(out), out)
 end)
 
+-- A run whose optimizer was swapped in the middle, and a fork of it from a step before that.
+local function changed(dir)
+  local run = train(tiny.options(tiny.net(), make_pictures(3, 14, 48), dir .. '/run',
+    {steps = 20, save_every = 5, schedule = 'constant', norms = true}))
+  inc.core.run_until(run.handle, 8)
+  while not inc.core.run_reached(run.handle, 1) do end
+  local say <const> = print
+  rawset(_G, 'print', function() end)
+  run:swap(optim.adamw{lr = 0.01})
+  rawset(_G, 'print', say)
+  inc.core.run_until(run.handle, 0)
+  run:wait{quiet = true}
+  run:fork{step = 7, lr = 0.02, norms = false, out = dir .. '/fork'}:wait{quiet = true}
+end
+
+-- Every step once; the rates are those of the log on both sides of the change.
+local function check_changed(read, dir)
+  for name, rates in pairs{run = {0.05, 8, 0.01}, fork = {0.05, 7, 0.02}} do
+    local points = read(dir .. '/' .. name)
+    check.equal({#points.loss, #points.lr}, {20, 20})
+    for i, p in ipairs(points.lr) do
+      check.equal({p[1], p[3]}, {i, as_float(i <= rates[2] and rates[1] or rates[3])}, name)
+    end
+    check.equal(#points.grad_norm, name == 'run' and 20 or 7)
+    check_points(points, dir .. '/' .. name)
+  end
+end
+
+test('a swap and a fork are one run each', function()
+  local dir = tmp()
+  changed(dir)
+  check_changed(read_events, dir)
+  check.equal({#event_files(dir .. '/run'), #event_files(dir .. '/fork')}, {1, 1})
+end)
+
+test('the real TensorBoard opens a run with a swap, and a fork', function()
+  python()
+  local dir = tmp()
+  changed(dir)
+  check_changed(tensorboard, dir)
+end)
+
 test('the real TensorBoard opens a resumed run', function()
   python()
   local dir = tmp() .. '/run'

@@ -46,6 +46,32 @@ test('a fork without changes has the bits of its parent', function()
   check.equal({parent.folder, parent.step}, {run.folder, 13})
 end)
 
+-- A net that train makes itself leaves no copy of its first weights: they are made, or read, again.
+test.slow('a fork from step 0 of a net that train made', function()
+  local pictures, dir = make_pictures(3, 8, 64), tmp()
+  local weights = dir .. '/w.safetensors'
+  inc.core.write_file(weights, inc.core.read_file 'models/pretrained/inception_v3.safetensors')
+  local function made(name, from)
+    local run = train{pictures, weights = from, out = dir .. '/' .. name, size = 107, batch = 4, steps = 2,
+      precision = 'f32', val = 0, save_every = 2}:wait{quiet = true}
+    check.equal(inc.core.path_kind(run.folder .. '/start.safetensors'), nil)
+    return run
+  end
+  made 'fresh'
+  check.equal(fork{dir .. '/fresh', step = 0, out = dir .. '/fresh-twin'}:wait{quiet = true}.first, 0)
+  same_run(dir .. '/fresh', dir .. '/fresh-twin')
+  local run = made('loaded', weights)
+  check.equal(run:fork{step = 0, out = dir .. '/loaded-twin'}:wait{quiet = true}.first, 0)
+  same_run(dir .. '/loaded', dir .. '/loaded-twin')
+  local other = fork{dir .. '/loaded', step = 0, lr = 1e-3, out = dir .. '/slower'}:wait{quiet = true}
+  check.equal({other.log.loss[1], other.log.lr[1]}, {run.log.loss[1], 1e-3})
+  check.ok(other.log.loss[2] ~= run.log.loss[2])
+  os.remove(weights)
+  check.raises(function() fork{dir .. '/loaded', step = 0, out = dir .. '/gone'} end,
+    ('fork: %s/loaded: the weights that it started from are gone: %s'):format(dir, weights))
+  check.equal(inc.core.path_kind(dir .. '/gone'), nil)
+end)
+
 test('a fork from a folder, with other settings from its step on', function()
   local pictures, dir = make_pictures(3, 14, 48), tmp()
   tiny.run(tiny.net(), pictures, dir .. '/a', {save_every = 4, keep = 9})

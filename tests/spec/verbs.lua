@@ -57,6 +57,20 @@ test.slow('train, evaluate, predict, inspect, resume', function()
   check.contains(r.out, 'finished after step 4 of 4')
 end)
 
+test.slow('fork: at any step that a run has made, with what is changed', function()
+  local pictures, dir = make_pictures(3, 8, 64), tmp()
+  local out, twin = dir .. '/r', dir .. '/twin'
+  check.equal(incsh_verb(train_words(pictures, out, '--steps 3 --val 0.3 --save-every 2')).status, 0)
+  local r = incsh_verb(('fork %s --step 1 --out %s --lr 0.001 --steps 4'):format(out, twin))
+  check.equal(r.status, 0, r.err)
+  check.contains(r.out, 'run in ' .. twin)
+  check.contains(r.out, 'finished after step 4 of 4')
+  check.contains(sh('head -n 2 ' .. twin .. '/log.jsonl | tail -n 1').out,
+    'after step 1: lr = 0.001, steps = 4')
+  local parent = inc.json.read(twin .. '/config.json').parent
+  check.equal({parent.step, parent.from, parent.changes.lr}, {1, 0, '0.001'})
+end)
+
 test.slow('Ctrl-C: finish the step, save, say how to resume, status 130', function()
   local pictures, dir = make_pictures(3, 8, 64), tmp()
   local out = dir .. '/r'
@@ -118,6 +132,9 @@ test('mistakes on the command line', function()
     'incsh train: augment: expected one of inception, light, none, got "heavy"')
   fails('train x --devices gpu:0', 'incsh train: devices = "gpu:0": not built yet (there is cpu)')
   fails('resume nowhere', 'incsh resume: nowhere: there is no such folder')
+  fails('fork', 'incsh fork: expected one run, got 0')
+  fails('fork nowhere', 'incsh fork: nowhere: there is no such folder')
+  fails('fork x --stepp 3', 'incsh fork: --stepp: unknown option (did you mean --step?)')
   fails('evaluate nowhere', 'incsh evaluate: nowhere: there is no such file or folder')
   fails('predict Makefile x.jpg',
     'incsh predict: Makefile: not a sound safetensors file: its head is said to be longer than the file')

@@ -133,10 +133,11 @@ Scripts and verbs
   incsh -e CODE              run a line
   incsh -i FILE.lua          run, then prompt
   incsh train photos --out runs/first --epochs 5
+  incsh fork runs/first --step 200 --lr 0.001 --out runs/slower
   incsh evaluate runs/first photos --json
 
-Each verb is a short script in scripts/ and a function of the same name: train resume evaluate predict compare
-pack convert inspect bench doctor help. A script ends with status 0, 1 after an error, 130 after Ctrl-C; runs
+Each verb is a short script in scripts/ and a function of the same name: train resume fork evaluate predict
+compare pack convert inspect runs diff bench doctor help. A script ends with status 0, 1 after an error, 130 after Ctrl-C; runs
 that it started are waited for. A chunk that returns a number ends with that status.]]
 
 return topics

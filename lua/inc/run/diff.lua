@@ -135,9 +135,15 @@ end
 
 -- -- machine ------------------------------------------------------------------------------------------------
 
+-- Each kernel once, sorted: a run of several stages names those of all its plans.
 local function kernels_of(side)
-  local path = side.path .. '/kernels.txt'
-  return core.path_kind(path) and core.read_file(path) or nil
+  local path, seen, list = side.path .. '/kernels.txt', {}, {}
+  if not core.path_kind(path) then return nil end
+  for line in core.read_file(path):gmatch '[^\n]+' do
+    if not seen[line] then seen[line], list[#list + 1] = true, line end
+  end
+  table.sort(list)
+  return table.concat(list, '\n')
 end
 
 local function compare_machine(a, b)

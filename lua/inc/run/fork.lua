@@ -102,7 +102,16 @@ local function copy_living(job, p, step)
     best_step = tostring(status.best_step or -1)})
 end
 
+-- What a run began with must be there still, where a net is made again for its step 0.
+local function check_weights(p)
+  local weights = p.base.weights
+  if p.config.made and weights and not core.path_kind(weights) then
+    args.fail('fork: %s: the weights that it started from are gone: %s', p.path, weights)
+  end
+end
+
 local function load_start(job, p, step)
+  check_weights(p)
   if not (p.config.made or core.path_kind(folder.start_path(p.path))) then
     local list = core.run_checkpoints(p.path)
     args.fail('fork: %s: has no checkpoint at or before step %d%s; train{keep = ...} keeps more', p.path,
