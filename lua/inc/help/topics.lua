@@ -137,7 +137,7 @@ Scripts and verbs
   incsh evaluate runs/first photos --json
 
 Each verb is a short script in scripts/ and a function of the same name: train resume fork evaluate predict
-compare pack convert inspect runs diff bench doctor help. A script ends with status 0, 1 after an error, 130 after Ctrl-C; runs
-that it started are waited for. A chunk that returns a number ends with that status.]]
+compare pack convert inspect runs diff bench doctor help. A script ends with status 0, 1 after an error, 130
+after Ctrl-C; runs that it started are waited for. A chunk that returns a number ends with that status.]]
 
 return topics
