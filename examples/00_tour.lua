@@ -32,8 +32,7 @@ end
 
 -- == pictures =================================================================
 
-folder = os.tmpname()
-os.remove(folder)
+folder = require 'inc.host'.temporary 'example'
 for class, colour in ipairs{{200, 60, 60}, {60, 200, 60}, {60, 60, 200}} do
   inc.core.make_folder(('%s/class%d'):format(folder, class))
   for i = 1, 20 do

@@ -23,7 +23,7 @@ volatile sig_atomic_t inc_shell_reading;
 
 static pthread_t main_thread;
 static lua_State *volatile running; /* the coroutine that executes now */
-static volatile double offered; /* when quitting was offered, 0 where it was not */
+static volatile double offered;     /* when quitting was offered, 0 where it was not */
 
 static double now(void) {
   struct timespec t;
@@ -46,6 +46,11 @@ static void say(const char *s) {
   (void)n;
 }
 
+void inc_shell_interrupt(void) {
+  inc_interrupt_raise();
+  if (running) arm(running);
+}
+
 static void on_sigint(int sig) {
   if (!pthread_equal(pthread_self(), main_thread)) { /* a wait that must end is the main thread's */
     pthread_kill(main_thread, sig);
@@ -61,8 +66,7 @@ static void on_sigint(int sig) {
     say("\nincsh: stopped by force\n");
     _exit(130);
   }
-  inc_interrupt_raise();
-  if (running) arm(running);
+  inc_shell_interrupt();
 }
 
 /* -- pcall and xpcall ----------------------------------------------------------------------------------- */

@@ -1,10 +1,12 @@
-/* paths.c -- host.real_path, host.make_folders, host.sha256: what remembering an allowed folder needs.
+/* paths.c -- host.real_path, host.make_folders, host.sha256: what remembering an allowed folder needs; and
+** host.temporary, a folder for what need not last.
 **
 ** The hash is the one of run folders; a weaker one would do against accidents, not against someone who writes
 ** a file so that it passes for another.
 */
 #include "run/sha256.h"
 #include "shell/shell.h"
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,18 @@ int inc_host_real_path(lua_State *L) {
   char real[PATH_MAX];
   if (!realpath(luaL_checkstring(L, 1), real)) return 0;
   lua_pushstring(L, real);
+  return 1;
+}
+
+/* host.temporary(what) -> a new folder for the user alone in the place for temporary files, "what" in its name; raises
+** where none can be made */
+int inc_host_temporary(lua_State *L) {
+  char path[PATH_MAX];
+  const char *place = getenv("TMPDIR");
+  if (!place || place[0] != '/') place = "/tmp";
+  snprintf(path, sizeof path, "%s/incsh-%s-XXXXXX", place, luaL_checkstring(L, 1));
+  if (!mkdtemp(path)) return luaL_error(L, "%s: %s: no folder for temporary files", path, strerror(errno));
+  lua_pushstring(L, path);
   return 1;
 }
 

@@ -21,7 +21,7 @@ static int module = LUA_NOREF; /* registry: lua/inc/shell/prompt.lua */
 static char *got;              /* the line just read, or NULL */
 static int done_reading, at_end;
 int inc_shell_abandon;
-static volatile sig_atomic_t resized, continued;
+static volatile sig_atomic_t resized, continued, hung_up;
 
 int inc_prompt_call(lua_State *L, const char *name, int nargs, int nresults) {
   if (!lua_checkstack(L, 8)) return 0;
@@ -52,8 +52,12 @@ static void on_line(char *line) {
 static void on_signal(int sig) {
   if (sig == SIGWINCH)
     resized = 1;
-  else
+  else if (sig == SIGCONT)
     continued = 1;
+  else { /* the terminal is gone: stop what runs, then leave as at the end of input, which saves runs */
+    hung_up = 1;
+    inc_shell_interrupt();
+  }
 }
 
 static void watch_signals(void) {
@@ -62,6 +66,9 @@ static void watch_signals(void) {
   sa.sa_handler = on_signal;
   sigaction(SIGWINCH, &sa, NULL);
   sigaction(SIGCONT, &sa, NULL);
+  struct sigaction before;
+  sigaction(SIGHUP, &sa, &before);
+  if (before.sa_handler == SIG_IGN) sigaction(SIGHUP, &before, NULL); /* nohup */
 }
 
 /* Ctrl-C while nothing runs: what was typed is given up, the session goes on.  The line is accepted like any
@@ -118,7 +125,7 @@ static char *read_line(lua_State *L, const char *p, int smart) {
   inc_status_flush(L, smart);
   rl_callback_handler_install(p, on_line);
   inc_shell_reading = 1;
-  while (!done_reading) {
+  while (!done_reading && !hung_up) {
     struct pollfd fd = {STDIN_FILENO, POLLIN, 0};
     int n = poll(&fd, 1, 200);
     serve_signals();
@@ -126,6 +133,7 @@ static char *read_line(lua_State *L, const char *p, int smart) {
     if (!done_reading) inc_status_idle(L, smart);
   }
   inc_shell_reading = 0;
+  if (!done_reading) rl_callback_handler_remove();
   return got;
 }
 
@@ -225,7 +233,7 @@ static int read_and_run(lua_State *L, int smart) {
     if (!entry) { /* Ctrl-D */
       fputs("\n", stdout);
       if (may_leave(L)) return 0;
-      if (!isatty(STDIN_FILENO)) return 0;
+      if (hung_up || !isatty(STDIN_FILENO)) return 0;
       continue;
     }
     if (entry[strspn(entry, " \t\n")]) {

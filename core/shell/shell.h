@@ -16,6 +16,8 @@
 /* Install the SIGINT handler for this state and replace pcall, xpcall and coroutine.* by forms that cannot
 ** swallow an interrupt. */
 void inc_shell_guard(lua_State *L);
+/* Stop what runs, as Ctrl-C does, from a signal handler. */
+void inc_shell_interrupt(void);
 /* While the prompt waits for keys: Ctrl-C then is never a reason to end the process. */
 extern volatile sig_atomic_t inc_shell_reading;
 #define INC_RAW_XPCALL "inc.xpcall" /* registry: Lua's own xpcall */
@@ -46,6 +48,7 @@ void inc_shell_make_folders(const char *path); /* those that a file of this path
 int inc_host_make_folders(lua_State *L);
 int inc_host_real_path(lua_State *L);
 int inc_host_sha256(lua_State *L);
+int inc_host_temporary(lua_State *L);
 
 /* -- repl.c --------------------------------------------------------------------------------------------- */
 /* Read until Ctrl-D; returns the exit status.  The nargs strings on top of the stack are a file to run first and

@@ -36,7 +36,8 @@ end
 -- @param layout 'nchw' or 'nhwc', where the shape leaves it open
 -- @param range {black, white} of float pictures; 0 to 1 if all values lie there, else least to largest
 -- @param part, augment, seed for data: 'train' or 'val', and what batches would make of the pictures
--- @param file write a PNG here
+-- @param file write a PNG here; without one, where the terminal shows no pictures, it goes to
+--   ~/.cache/incsh/sheets, where the newest 20 stay
 -- > show{flowers, n = 12, file = 'sheet.png'}
 local function show_pictures(_, given)
   local o = checked(given)

@@ -9,6 +9,7 @@
 -- names, which leaves nothing behind.
 local core = require 'inc.core'
 local host = require 'inc.host'
+local args = require 'inc.args'
 
 local EACH, SIDE = 120, 64 -- pictures of a class, and their side in pixels
 local WEIGHTS = 'models/pretrained/inception_v3.safetensors'
@@ -58,12 +59,52 @@ local function draw_all(folder)
   end
 end
 
--- A new folder in the place for temporary files.
+-- -- what is left behind ------------------------------------------------------------------------------------
+
+local RUNS = {'small', 'big', 'lion'}
+
+-- The settings of the tour's runs as they are now. A run that the user took further (resume, set, swap) has
+-- others than the tour gave it.
+local function settings_of(folder)
+  local list = {}
+  for _, name in ipairs(RUNS) do
+    for _, file in ipairs{'config.json', 'changes.jsonl'} do
+      local f <close> = io.open(('%s/runs/%s/%s'):format(folder, name, file), 'rb')
+      list[name] = (list[name] or '') .. (f and f:read 'a' or '')
+    end
+  end
+  return list
+end
+
+-- Remove what the tour made, but for a run that was changed since; if something of the user's stays, so do
+-- the pictures that it may have been trained on.
+local function remove(folder, as_left)
+  local now = settings_of(folder)
+  for _, name in ipairs(RUNS) do
+    if now[name] == as_left[name] then host.spawn({'rm', '-rf', folder .. '/runs/' .. name}, '', 60) end
+  end
+  os.remove(folder .. '/runs')
+  if host.kind(folder .. '/runs') then io.stderr:write(('your runs stay in %s\n'):format(folder)) return end
+  host.spawn({'rm', '-rf', folder .. '/shapes', folder .. '/sheet.png'}, '', 60)
+  os.remove(folder) -- only when it is empty
+end
+
+-- Folder -> settings of this session's tours, which go at its end: then runs are collected first, since they
+-- are younger, and nothing writes there any more.
+local made = setmetatable({}, {__gc = function(self)
+  for folder, as_left in pairs(self) do remove(folder, as_left) end
+end})
+
+local function keep_all()
+  for folder in pairs(made) do
+    print(('kept: %s'):format(folder))
+    made[folder] = nil
+  end
+end
+
 local function new_folder()
-  local name = os.tmpname()
-  os.remove(name)
-  local folder = name .. '-incsh-tour'
-  core.make_folder(folder)
+  local folder = host.temporary 'tour'
+  made[folder] = settings_of(folder)
   return folder
 end
 
@@ -218,25 +259,35 @@ local function walk(list, talks)
   end
 end
 
+-- What becomes of the folder, in words.
+local function tell(folder, run, talks)
+  made[folder] = settings_of(folder)
+  print "They are removed when incsh ends; tour 'keep' keeps them."
+  local going = type(run) == 'table' and run.handle and not core.run_over(run.handle)
+  if going and talks then print 'A run still trains: run:stop() ends it.' end
+end
+
 --- A tour of ten steps that trains something real in about two minutes: tensors, gradients, help, pictures, a
 -- net, a run in the background, its curve, evaluation, Inception-v3, and where to go on. Enter runs the line
 -- that is shown; another line may be typed instead; q or Ctrl-C leaves. The names that it sets (x, w,
 -- shapes, net, run, big, run2) stay. Its pictures and runs lie in a temporary folder that it names at the
--- end. Without a terminal it runs through.
+-- end; they are removed when the program ends, but for a run that you took further, unless you say
+-- tour 'keep'. Without a terminal it runs through.
 -- @name tour
+-- @param what 'keep' takes no tour and keeps what the last one made
 -- > tour()
-local function tour()
+local function tour(what)
+  if what == 'keep' then return keep_all() end
+  if what ~= nil then args.fail("tour: expected nothing or 'keep', got %s", args.show(what)) end
   local talks, folder = host.isatty(0) and host.isatty(1), new_folder()
   print 'Ten steps. They set the names x, w, shapes, net, run, big and run2, which stay afterwards.'
   draw_all(folder .. '/shapes')
   local list = steps(folder)
   local ok, left
   if talks then ok, left = host.catch_interrupt(walk, list, talks) else ok, left = true, walk(list) end
-  local run = rawget(_G, 'run')
-  local going = type(run) == 'table' and run.handle and not core.run_over(run.handle)
   print(((not ok or left) and '\nThe tour ends here; ' or '\nThat was the tour; ') ..
     ('its pictures and runs are in %s.'):format(folder))
-  if going and talks then print 'A run still trains: run:stop() ends it.' end
+  tell(folder, rawget(_G, 'run'), talks)
 end
 
 return tour

@@ -10,7 +10,7 @@
 local log = require 'inc.run.log'
 
 local size, steps = tonumber(arg[2]) or 299, tonumber(arg[3]) or 40
-local out = os.tmpname() .. '.d'
+local out = require 'inc.host'.temporary 'bench'
 local images = data.folder{arg[1], val = 0}
 local start = inc.core.clock()
 local c = compare{images, out = out, weights = inc.root .. 'models/pretrained/inception_v3.safetensors',

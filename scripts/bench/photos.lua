@@ -29,7 +29,7 @@ end
 
 -- Milliseconds from step to step of a run of train, its waiting for data in per cent.
 local function ours()
-  local out = os.tmpname() .. '-run'
+  local out = require 'inc.host'.temporary 'bench'
   local run = inc.train{folder, model = 'inception_v3', aux = true, precision = precision, batch = BATCH,
     label_smoothing = 0.1, augment = 'light', steps = steps + WARM_UP + 1, out = out, seed = 0, val = 0,
     optimizer = optim.sgd{lr = 1e-3, momentum = 0.9, nesterov = true, weight_decay = 1e-4}}

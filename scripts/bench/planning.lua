@@ -9,8 +9,7 @@ local host = require 'inc.host'
 local core = inc.core
 local what, precision, batch = arg[1], arg[2], math.tointeger(arg[3])
 if not os.getenv 'BENCH_CACHE' then
-  local folder = os.tmpname()
-  os.remove(folder)
+  local folder = host.temporary 'bench'
   local words = {}
   for i = 0, #arg do words[#words + 1] = arg[i] end
   local ok = os.execute(('BENCH_CACHE=1 XDG_CACHE_HOME=%s %s %s'):format(folder,

@@ -6,6 +6,7 @@
 ** A TEST registers itself and runs in the order of the file; main lives here, so one file is one program.
 ** A failed CHECK reports its line and leaves the test, so later lines may rely on earlier ones.  The last
 ** line of output is "N passed, N failed", which scripts/test adds up.  Names given as arguments select tests.
+** Files lie in check_folder(), which is removed at the end whatever failed.
 ** Rejected: a library of its own; a header of this size needs none.
 */
 #ifndef CHECK_H
@@ -13,7 +14,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct check_test {
   const char *name;
@@ -79,6 +82,27 @@ static inline void check_add_(check_test *t) {
     check_skip_ = (why);                                                                                     \
     return;                                                                                                  \
   } while (0)
+
+static char check_folder_[128];
+static pid_t check_owner_;
+
+static inline void check_sweep_(void) {
+  char line[160];
+  if (getpid() != check_owner_) return; /* a child of a test ends too */
+  snprintf(line, sizeof line, "rm -rf '%s'", check_folder_);
+  if (system(line) != 0) printf("could not remove %s\n", check_folder_);
+}
+
+/* A folder of this program's own, made when first asked for. */
+static inline const char *check_folder(void) {
+  if (check_folder_[0]) return check_folder_;
+  const char *place = getenv("TMPDIR");
+  snprintf(check_folder_, sizeof check_folder_, "%s/incsh-c-XXXXXX", place && *place ? place : "/tmp");
+  if (!mkdtemp(check_folder_)) exit((perror(check_folder_), 1));
+  check_owner_ = getpid();
+  atexit(check_sweep_);
+  return check_folder_;
+}
 
 static inline int check_wanted_(const char *name, int argc, char **argv) {
   for (int i = 1; i < argc; i++)

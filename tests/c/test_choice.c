@@ -27,22 +27,13 @@ static void make_conv(conv *c, int64_t n, int64_t side, int64_t channels) {
   c->node.op->infer(&c->node);
 }
 
-static char folder[64];
-
-static void sweep(void) {
-  char line[128];
-  snprintf(line, sizeof line, "rm -rf '%s'", folder);
-  if (*folder && system(line) != 0) printf("could not remove %s\n", folder);
-}
+static char folder[160];
 
 /* A new process, as far as choices go, with a cache folder of its own. */
 static void fresh(const char *tune) {
-  if (*folder)
-    sweep();
-  else
-    atexit(sweep);
-  snprintf(folder, sizeof folder, "/tmp/inc-choice-XXXXXX");
-  if (!mkdtemp(folder)) abort();
+  static int n;
+  snprintf(folder, sizeof folder, "%s/cache-%d", check_folder(), n++);
+  mkdir(folder, 0700);
   setenv("XDG_CACHE_HOME", folder, 1);
   setenv("INC_TUNE", tune, 1);
   inc_choice_forget();
@@ -220,7 +211,7 @@ TEST(a_folder_that_cannot_be_written_is_told_and_no_failure) {
   make_conv(&c, 2, 48, 64);
   NEED_SEVERAL(&c);
   fresh("on");
-  char path[128];
+  char path[192];
   snprintf(path, sizeof path, "%s/incsh", folder);
   CHECK_EQ(inc_file_replace(path, "x", 1), 0); /* a file where the folder should be */
   CHECK_EQ(choose(&c, &one), 0);

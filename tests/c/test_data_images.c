@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char top[64]; /* a fresh folder a test */
+static char top[160]; /* a fresh folder a test */
 
 static char *at(const char *rel) {
   static char buf[4][600];
@@ -21,13 +21,8 @@ static char *at(const char *rel) {
 }
 
 static void fresh(void) {
-  char cmd[160];
   static int n;
-  if (top[0]) {
-    snprintf(cmd, sizeof cmd, "rm -rf '%s'", top);
-    if (system(cmd) != 0) printf("cannot remove %s\n", top);
-  }
-  snprintf(top, sizeof top, "/tmp/incsh-images-%d-%d", (int)getpid(), n++);
+  snprintf(top, sizeof top, "%s/images-%d", check_folder(), n++);
   mkdir(top, 0777);
 }
 

@@ -303,9 +303,9 @@ TEST(a_failed_picture_leaves_the_decoder_usable) {
 }
 
 TEST(png_written_reads_back) {
-  char path[64];
+  char path[160];
   inc_picture a, b;
-  snprintf(path, sizeof path, "/tmp/incsh-test-%d.png", (int)getpid());
+  snprintf(path, sizeof path, "%s/written.png", check_folder());
   CHECK_EQ(decode(pic_jpeg(&(pic_opts){.w = 37, .h = 21, .comps = 3}), &a), INC_OK);
   CHECK_EQ(inc_png_save(path, a.rgb, a.w, a.h), INC_OK);
   CHECK_EQ(inc_picture_load(path, &b), INC_OK);

@@ -354,13 +354,13 @@ TEST(one_pixel_and_needle_pictures) {
 
 TEST(pillow_agrees) {
   const char *python = getenv("INC_PYTHON") ? getenv("INC_PYTHON") : "python3";
-  char cmd[1200], base[64], path[96];
+  char cmd[1200], base[160], path[176];
   static uint8_t theirs[299 * 7 * 3];
   static const int dims[4][2] = {{50, 41}, {50, 41}, {299, 7}, {31, 29}};
   static uint8_t big[300 * 60 * 3];
   snprintf(cmd, sizeof cmd, "%s -c 'import PIL' 2>/dev/null", python);
   if (system(cmd) != 0) SKIP("no Pillow (set INC_PYTHON)");
-  snprintf(base, sizeof base, "/tmp/incsh-pil-%d", (int)getpid());
+  snprintf(base, sizeof base, "%s/pil", check_folder());
   snprintf(path, sizeof path, "%s.png", base);
   make_scene(180, 140);
   CHECK_EQ(inc_png_save(path, scene, 180, 140), INC_OK);
@@ -372,7 +372,7 @@ TEST(pillow_agrees) {
   CHECK_EQ(system(cmd), 0);
   for (int k = 0; k < 4; k++) {
     static const double box[4][4] = {{0, 0, 180, 140}, {0, 0, 180, 140}, {5, 6, 115, 93}, {100, 50, 20, 20}};
-    char file[96];
+    char file[176];
     int n = dims[k][0] * dims[k][1] * 3, off = 0;
     snprintf(file, sizeof file, "%s.%d", base, k);
     FILE *f = fopen(file, "rb");

@@ -102,19 +102,13 @@ static void toy_drop(toy *t) {
 
 /* -- running it ----------------------------------------------------------------------------------------- */
 
-static char root[64];
-
 static const char *folder(const char *name) {
-  static char path[4][128];
+  static char path[4][192];
   static int k;
   char *p = path[k++ % 4];
-  if (!root[0]) {
-    snprintf(root, sizeof root, "/tmp/inc-run-XXXXXX");
-    if (!mkdtemp(root)) return NULL;
-  }
-  snprintf(p, 128, "%s/%s", root, name);
+  snprintf(p, sizeof path[0], "%s/%s", check_folder(), name);
   mkdir(p, 0777);
-  char sub[160];
+  char sub[224];
   snprintf(sub, sizeof sub, "%s/checkpoints", p);
   mkdir(sub, 0777);
   return p;

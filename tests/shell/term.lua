@@ -11,9 +11,7 @@ Terminal.__index = Terminal
 local LIMIT = tonumber(os.getenv 'INC_TEST_WAIT') or 15   -- seconds; loaded machines are slow
 local PROMPT = 'inc>'
 
-local work = os.tmpname()
-os.remove(work)
-host.spawn({'mkdir', '-p', work}, '', 10)
+local work = host.temporary 'terminal'
 local socket = work:match '[^/]+$'
 local open = {}
 

@@ -162,6 +162,19 @@ check('leaving: Ctrl-C at the question and while it waits comes back to the prom
   t:wait 'active 15'
 end)
 
+check('leaving: the terminal is closed: the run is saved', function()
+  local t, out = start 'save_every = 1000000'
+  t:wait('step ', 20)
+  enter(t, 'while true do end')
+  term.pause(0.5)
+  t:close()
+  for _ = 1, 100 do
+    if #inc.core.run_checkpoints(out) > 0 then return end
+    term.pause(0.1)
+  end
+  error 'no checkpoint was saved'
+end)
+
 check('leaving: a run that fails while it is waited for is told', function()
   local t, out = leave_paused 'lr = 1e30, ema = 0'
   enter(t, 'w')

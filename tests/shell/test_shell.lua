@@ -52,14 +52,15 @@ end)
 check('pasted text: prompts of ours and of others, and what was printed between', function()
   local s = shell.new()
   local function pasted(text, expected)
-    local clean = require 'inc.shell.paste'.clean(text, function(e) return s:is_complete(e) == 'incomplete' end)
-    term.equal(clean, expected, text)
+    local function is_open(entry) return s:is_complete(entry) == 'incomplete' end
+    term.equal(require 'inc.shell.paste'.clean(text, is_open), expected, text)
   end
   pasted('x = 1', 'x = 1')
   pasted('', '')
   pasted('a = 1\r\nb = 2\r\n\n', 'a = 1\nb = 2')
   pasted('inc> x = 1\ninc> x\n1\ninc>', 'x = 1\nx\n')
-  pasted('inc> for i = 1, 2 do\n...>   print(i)\n...> end\n1\n2\ninc> x', 'for i = 1, 2 do\n  print(i)\nend\nx')
+  pasted('inc> for i = 1, 2 do\n...>   print(i)\n...> end\n1\n2\ninc> x',
+    'for i = 1, 2 do\n  print(i)\nend\nx')
   pasted('inc> for i = 1, 2 do\n  print(i)\nend\n1\n2\ninc> x', 'for i = 1, 2 do\n  print(i)\nend\nx')
   pasted('...>   print(i)\n...> end', '  print(i)\nend')
   pasted('...> ', '')

@@ -32,8 +32,27 @@ check('Enter runs the line that is shown, typed lines run too, q leaves and name
   t:type 'q'
   t:key 'Enter'
   t:wait 'The tour ends here; its pictures and runs are in /'
-  t:wait_prompt()
+  local folder = t:wait_prompt():gsub('\n', ''):match 'runs are in (/.-)%.They'
   term.equal(t:run 'x:size(2)', '3')
+  term.equal(inc.core.path_kind(folder .. '/shapes'), 'folder')
+  t:key 'C-d'
+  t:wait '[left with 0]'
+  term.equal(inc.core.path_kind(folder), nil, folder)
+end)
+
+check("tour 'keep' keeps, and says where", function()
+  local t = term.start{width = 120, height = 50}
+  start(t)
+  t:type 'q'
+  t:key 'Enter'
+  t:wait "They are removed when incsh ends; tour 'keep' keeps them."
+  t:wait_prompt()
+  local folder = t:run "tour 'keep'":match '^kept: (/%S+)$'
+  term.contains(t:run "tour 'kep'", [[error: tour: expected nothing or 'keep', got "kep"]])
+  t:key 'C-d'
+  t:wait '[left with 0]'
+  term.equal(inc.core.path_kind(folder .. '/shapes'), 'folder')
+  term.sh('rm -r ' .. folder)
 end)
 
 check('the tour trains in the background, and Ctrl-C while waiting leaves the run going', function()
@@ -49,8 +68,14 @@ check('the tour trains in the background, and Ctrl-C while waiting leaves the ru
   t:wait 'A run still trains'
   t:key 'Enter'
   t:until_screen(function(s) return s:find 'inc>$' end, 'a prompt')
-  t:run('run:stop():wait{quiet = true};', 60)
+  t:run('run:set{lr = 1e-4}; run:stop():wait{quiet = true};', 60)
   term.equal(t:run 'run:status().step > 0', 'true')
+  t:key 'C-d'
+  local screen = t:wait '[left with 0]'
+  local folder = screen:match 'your runs stay in (/%S+)'
+  term.equal(inc.core.path_kind(folder .. '/runs/small'), 'folder')
+  term.equal(inc.core.path_kind(folder .. '/shapes'), 'folder')
+  term.sh('rm -r ' .. folder)
 end)
 
 check('Ctrl-C and Ctrl-D at a question leave', function()

@@ -1,9 +1,9 @@
 -- paste.lua -- pasted text as it should be entered: without prompts, and without what was printed between.
 --
--- Text from a session of ours begins lines with `inc> ` and continues an entry with `...> ` (dumb terminals) or
--- bare lines; its first prompt may not have been copied along. Other shells' begins with `> ` or `>>> ` and
--- continues with `>> ` or `... `. Where our prompt occurs, only what follows it is code, so output that was
--- copied along is dropped. Text that does not begin with a prompt is left alone: `> 5` may begin a line of Lua.
+-- Text from a session of ours begins lines with `inc> ` and continues an entry with `...> ` (dumb terminals)
+-- or bare lines; its first prompt may not have been copied along. Other shells' begins with `> ` or `>>> `
+-- and continues with `>> ` or `... `. Where our prompt occurs, only what follows it is code, so output that
+-- was copied along is dropped. Text that does not begin with a prompt is left alone: `> 5` may begin a line.
 local paste = {}
 
 -- Lines that follow one of our prompts, and their continuations.

@@ -9,6 +9,7 @@
 local core = require 'inc.core'
 local args = require 'inc.args'
 local screen = require 'inc.plot.screen'
+local host = require 'inc.host'
 
 local sheet = {}
 
@@ -173,10 +174,23 @@ local function side_of(list, o)
   return math.max(1, THUMB // (captions and 1 or 4) // long) * long
 end
 
-local function temporary()
-  local name = os.tmpname()
-  os.remove(name)
-  return name .. '.png'
+local KEPT = 20 -- pictures that nobody named a file for; the oldest make room
+
+-- A name for one of them in the folder for what can be made again: sheet-7.png after sheet-6.png.
+local function unnamed()
+  local cache, home = os.getenv 'XDG_CACHE_HOME', os.getenv 'HOME'
+  local top = cache and cache:find '^/' and cache or home and home ~= '' and home .. '/.cache'
+  local folder = top and top .. '/incsh/sheets' or host.temporary 'sheets'
+  host.make_folders(folder .. '/')
+  local last, numbers = 0, {}
+  for _, name in ipairs(host.list(folder) or {}) do
+    local number = math.tointeger(name:match '^sheet%-(%d+)%.png$')
+    if number then last, numbers[#numbers + 1] = math.max(last, number), number end
+  end
+  for _, number in ipairs(numbers) do
+    if number <= last + 1 - KEPT then os.remove(('%s/sheet-%d.png'):format(folder, number)) end
+  end
+  return ('%s/sheet-%d.png'):format(folder, last + 1)
 end
 
 local function to_file(list, o, path)
@@ -193,7 +207,6 @@ local function as_picture(list, o, kind)
 end
 
 local function can_blocks()
-  local host = require 'inc.host'
   return host.isatty(1) and screen.colour() and screen.unicode() and os.getenv 'TERM' ~= 'linux'
 end
 
@@ -207,7 +220,7 @@ function sheet.show(list, o, note)
   local kind = not o.file and screen.graphics()
   if kind then io.stdout:write(as_picture(list, o, kind))
   elseif not o.file and can_blocks() then print(as_blocks(list, o, (require 'inc.host'.size())))
-  else to_file(list, o, o.file or temporary()) end
+  else to_file(list, o, o.file or unnamed()) end
   if note then print(note) end
 end
 
