@@ -105,6 +105,8 @@ int luaopen_inc_host(lua_State *L) {
                                  {"launch", inc_host_launch},
                                  {"finished", inc_host_finished},
                                  {"pixels", inc_host_pixels},
+                                 {"panel", inc_host_panel},
+                                 {"quiet", inc_host_quiet},
                                  {"make_folders", inc_host_make_folders},
                                  {"real_path", inc_host_real_path},
                                  {"sha256", inc_host_sha256},

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char prompt[] = "inc> ", more[] = "...> ";
@@ -95,9 +96,21 @@ static void serve_signals(void) {
     continued = 0;
     rl_deprep_terminal();
     rl_prep_terminal(1);
+    inc_status_forget();
     rl_forced_update_display();
   }
   if (inc_interrupt_pending()) abandon();
+}
+
+static struct timespec last_key;
+
+/* host.quiet() -> seconds since the last key */
+int inc_host_quiet(lua_State *L) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  double ns = (double)(t.tv_nsec - last_key.tv_nsec);
+  lua_pushnumber(L, (lua_Number)(t.tv_sec - last_key.tv_sec) + 1e-9 * ns);
+  return 1;
 }
 
 /* Readline asks for one key.  In its few questions of its own (show all completions?  the rest of a paste) it
@@ -108,6 +121,7 @@ static int next_key(FILE *in) {
     struct pollfd fd = {fileno(in), POLLIN, 0};
     if (poll(&fd, 1, 100) > 0) {
       ssize_t n = read(fd.fd, &c, 1);
+      clock_gettime(CLOCK_MONOTONIC, &last_key);
       inc_hint_wipe();
       if (n == 1) return c;
       if (n == 0 || errno != EINTR) return EOF;

@@ -42,6 +42,8 @@ int inc_host_query(lua_State *L);
 int inc_host_launch(lua_State *L);
 int inc_host_finished(lua_State *L);
 int inc_host_pixels(lua_State *L);
+int inc_host_panel(lua_State *L);
+int inc_host_quiet(lua_State *L);
 
 /* -- paths.c -------------------------------------------------------------------------------------------- */
 void inc_shell_make_folders(const char *path); /* those that a file of this path lies in */
@@ -80,5 +82,6 @@ void inc_shell_notice(const char *line);
 void inc_status_idle(lua_State *L, int smart);  /* ask for news and show it above what is being typed */
 void inc_status_flush(lua_State *L, int smart); /* the same just before a prompt is drawn */
 void inc_status_leave(void);                    /* a line is accepted: take the status line off the screen */
+void inc_status_forget(void);                   /* the screen was somebody else's meanwhile */
 
 #endif

@@ -1,10 +1,12 @@
 /* status.c -- news above the prompt, while something is being typed.
 **
 ** Two kinds: messages, which stay in the scroll-back, and the status: a line, or a live plot and a line, which
-** is rewritten in place directly above the prompt.  Both are drawn the same way: wipe what readline has drawn, write, let readline
-** draw again, so what is typed never gets mangled.  On a terminal that cannot move its cursor the status line
-** is left out and messages wait for the next prompt.  Any thread may queue a message; only the prompt's thread
-** draws.
+** is rewritten in place directly above the prompt.  Both are drawn the same way: wipe what readline has drawn,
+** write, let readline draw again, so what is typed never gets mangled.  Only rows that changed are written.
+** A live plot may be a picture: its rows are blank lines of the status, and the picture is laid over them with
+** the cursor saved, so that no terminal's idea of where a picture leaves the cursor matters.  On a terminal
+** that cannot move its cursor the status line is left out and messages wait for the next prompt.  Any thread
+** may queue a message; only the prompt's thread draws.
 */
 #include "base/mem.h"
 #include "shell/shell.h"
@@ -25,8 +27,17 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static message *first, **last = &first;
 
 static char status[STATUS_MAX]; /* "" when nothing runs */
+static char drawn[STATUS_MAX];  /* what stands on the screen */
 static int shown;               /* so many rows above the prompt are ours */
 static double last_idle;
+
+static struct {
+  char *draw, erase[64]; /* what a terminal is sent; draw leaves the cursor where it was */
+  int rows;              /* 0: there is none */
+  int hidden;            /* no room */
+  int fresh;             /* not on the screen yet */
+  int drawn;             /* rows of the one on the screen, 0: none */
+} picture;
 
 void inc_shell_notice(const char *line) {
   message *m = inc_alloc(sizeof *m);
@@ -94,44 +105,117 @@ static void fit(char *s) {
   *to = '\0';
 }
 
-/* Ask Lua; queue its messages; returns 1 when the status line changed. */
-static int ask(lua_State *L) {
-  char fresh[STATUS_MAX] = "";
-  if (!inc_prompt_call(L, "idle", 0, 2)) return 0;
-  if (lua_isstring(L, -2)) snprintf(fresh, sizeof fresh, "%s", lua_tostring(L, -2));
+/* Rows that what is being typed takes, counting code points. */
+static int rows_typed(int columns) {
+  int rows = 1, column = (int)strlen(rl_prompt ? rl_prompt : "");
+  for (const char *c = rl_line_buffer; c && *c; c++) {
+    if (*c == '\n')
+      rows++, column = 0;
+    else if (((unsigned char)*c & 0xC0) != 0x80 && ++column >= columns)
+      rows++, column = 0;
+  }
+  return rows;
+}
+
+static int rows_of(const char *s) {
+  int n = s[0] != '\0';
+  for (; *s; s++) n += *s == '\n';
+  return n;
+}
+
+static const char *behind_rows(const char *s, int n) {
+  while (n-- > 0) s += strcspn(s, "\n") + 1;
+  return s;
+}
+
+/* Where a long entry leaves no room for a plot, the status is its last line alone: rows that scroll off the screen
+** could never be rewritten. */
+static void leave_room(void) {
+  int rows, columns, n = rows_of(status);
+  rl_get_screen_size(&rows, &columns);
+  picture.hidden = n + rows_typed(columns) > rows;
+  if (!picture.hidden || n < 2) return;
+  const char *line = behind_rows(status, n - 1);
+  memmove(status, line, strlen(line) + 1);
+}
+
+/* Ask Lua; queue its messages. */
+static void ask(lua_State *L) {
+  status[0] = '\0';
+  if (!inc_prompt_call(L, "idle", 0, 2)) return;
+  if (lua_isstring(L, -2)) snprintf(status, sizeof status, "%s", lua_tostring(L, -2));
   for (int i = 1; lua_istable(L, -1) && lua_rawgeti(L, -1, i) == LUA_TSTRING; i++) {
     inc_shell_notice(lua_tostring(L, -1));
     lua_pop(L, 1);
   }
   lua_settop(L, lua_gettop(L) - (lua_istable(L, -2) ? 3 : 2)); /* the loop ends with one value more */
-  fit(fresh);
-  int changed = strcmp(fresh, status) != 0;
-  memcpy(status, fresh, sizeof status);
-  return changed;
+  fit(status);
+  leave_room();
 }
 
+static int picture_rows(void) { return picture.hidden ? 0 : picture.rows; }
+
+/* So many rows, from the top, stand as they should. */
+static int rows_kept(void) {
+  int n = 0, covered = picture_rows();
+  const char *a = status, *b = drawn;
+  if (covered != picture.drawn || (covered > 0 && picture.fresh)) return 0;
+  for (int most = rows_of(status) < shown ? rows_of(status) : shown; n < most; n++) {
+    size_t k = strcspn(a, "\n"), l = strcspn(b, "\n");
+    if (k != l || strncmp(a, b, k) != 0) break;
+    a += k + 1, b += l + 1;
+  }
+  return n < covered ? 0 : n;
+}
+
+static void up(int rows) {
+  fputc('\r', stdout);
+  if (rows > 0) fprintf(stdout, "\033[%dA", rows);
+}
+
+/* Take everything of ours off the screen, and what readline has drawn below it. */
 static void wipe(void) {
   rl_clear_visible_line();
-  for (; shown > 0; shown--) fputs("\033[A\033[2K", stdout);
+  up(shown);
+  if (picture.drawn > 0) fputs(picture.erase, stdout);
+  fputs("\033[J", stdout);
+  shown = picture.drawn = 0;
 }
 
-static void put_status(void) {
-  if (!status[0]) return;
-  fprintf(stdout, "%s\n", status);
-  shown = 1;
-  for (const char *s = status; *s; s++) shown += *s == '\n';
+/* The rows are made first, so that a picture at the bottom of the screen scrolls nothing. */
+static void put_picture(int rows) {
+  for (int i = 0; i < rows; i++) fputc('\n', stdout);
+  up(rows);
+  fputs(picture.draw, stdout);
+  fprintf(stdout, "\r\033[%dB", rows);
+  picture.fresh = 0;
+}
+
+/* Write the status from row `from` on; the cursor stands at that row. */
+static void put_status(int from) {
+  int covered = picture_rows();
+  if (from == 0 && covered > 0) put_picture(covered), from = covered;
+  fputs("\033[J", stdout);
+  if (from < rows_of(status)) fprintf(stdout, "%s\n", behind_rows(status, from));
+  picture.drawn = covered;
+  shown = rows_of(status);
+  memcpy(drawn, status, sizeof drawn);
 }
 
 void inc_status_idle(lua_State *L, int smart) {
   double t = now();
   if (!smart || t - last_idle < 0.2) return;
   last_idle = t;
-  int changed = ask(L);
+  ask(L);
   message *news = take_all();
-  if (!changed && !news) return;
-  wipe();
+  int kept = rows_kept(), covered = picture_rows();
+  if (!news && kept == shown && kept == rows_of(status)) return;
+  if (news || (kept == 0 && covered != picture.drawn)) /* one picture over another of its size: no flicker */
+    wipe(), kept = 0;
+  else
+    rl_clear_visible_line(), up(shown - kept);
   print_all(news);
-  put_status();
+  put_status(kept);
   fflush(stdout);
   rl_forced_update_display();
 }
@@ -139,8 +223,8 @@ void inc_status_idle(lua_State *L, int smart) {
 void inc_status_flush(lua_State *L, int smart) {
   ask(L);
   print_all(take_all());
-  shown = 0;
-  if (smart) put_status();
+  shown = picture.drawn = 0;
+  if (smart) put_status(0);
   fflush(stdout);
 }
 
@@ -149,4 +233,21 @@ void inc_status_leave(void) {
   wipe();
   fflush(stdout);
   rl_forced_update_display();
+}
+
+void inc_status_forget(void) { shown = picture.drawn = 0; }
+
+/* host.panel(draw, erase, rows): the picture that lies over the first rows of the status, and what takes it away;
+** host.panel(): none.  Only what changes is sent, so calling it again and again costs nothing. */
+int inc_host_panel(lua_State *L) {
+  const char *draw = luaL_optstring(L, 1, NULL), *erase = luaL_optstring(L, 2, "");
+  int rows = draw ? (int)luaL_checkinteger(L, 3) : 0;
+  picture.rows = rows;
+  if (!draw || (picture.draw && !strcmp(picture.draw, draw))) return 0;
+  inc_free(picture.draw);
+  picture.draw = inc_strdup(draw);
+  if (!picture.draw) picture.rows = 0;
+  picture.fresh = 1;
+  snprintf(picture.erase, sizeof picture.erase, "%s", erase);
+  return 0;
 }

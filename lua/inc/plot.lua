@@ -98,7 +98,8 @@ end
 
 -- -- terminals that show pictures --------------------------------------------------------------------------
 
-local function as_picture(list, o, kind)
+--- (for plot/live.lua) The text that shows curves as a picture on a terminal; nil and a sentence.
+function plot.picture(list, o, kind)
   local width, height = screen.pixels(1, 0.75, 1000)
   width = o.width or width
   height = o.height or math.min(height, width * 0.6 // 1)
@@ -112,7 +113,7 @@ end
 local function for_terminal(list, o)
   local kind = o.terminal
   if kind == 'auto' then kind = screen.graphics() or 'text' end
-  local picture = kind ~= 'text' and as_picture(list, o, kind)
+  local picture = kind ~= 'text' and plot.picture(list, o, kind)
   return picture or as_text(list, o, 24)
 end
 
@@ -145,8 +146,9 @@ end
 -- @param file a name that ends in .png, .svg or .pdf; width and height then count pixels, else characters
 -- @param logx, logy, xrange, yrange, title, xlabel, ylabel the axes; ranges are {low, high}
 -- @param terminal 'text', 'sixel' or 'kitty' instead of what the terminal says that it can
--- @param live true: drawn again every so often while its runs train, above the prompt or into the file;
---   `plot.stop()` ends that, and so does the end of the runs
+-- @param live true: drawn again every so often while its runs train, above the prompt (a picture where the
+--   terminal answers that it shows them, else text) or into the file; `plot.stop()` ends that, and so does
+--   the end of the runs
 -- @param every seconds between two drawings of a live plot, at least 0.5
 -- > inc.plot{{name = 'loss', y = {3, 2, 1.5}}, smooth = 0.5, height = 8}
 local function draw_and_print(_, given)

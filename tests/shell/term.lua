@@ -91,6 +91,12 @@ end
 
 local function last_line(screen) return screen:match '[^\n]*$' end
 
+--- Write all that the program sends to a file of the tests' folder, from now on.
+function Terminal:log(name)
+  os.remove(work .. '/' .. name)
+  tmux('pipe-pane', '-t', self.name, 'exec cat > ' .. quote(work .. '/' .. name))
+end
+
 --- Wait until test(screen) holds; the screen.
 function Terminal:until_screen(test, what, limit)
   local stop = host.now() + (limit or LIMIT)

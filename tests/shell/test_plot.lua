@@ -325,6 +325,127 @@ check('live: a panel above the prompt that follows the log and leaves what is ty
   t:until_screen(function(s) return not s:find '┤' end, 'the panel to go')
 end)
 
+-- A prompt on a terminal that shows pictures; tmux itself drops them, so its screen has the text and the log
+-- of its pane has the pictures.
+local function picture_prompt(kind, more)
+  local env = {'INC_GRAPHICS=' .. kind, 'TERM=xterm-256color'}
+  for _, v in ipairs(more or {}) do env[#env + 1] = v end
+  local t = term.start{height = 30, env = env}
+  t:log 'pane.bin'
+  return t
+end
+
+local function pictures(head)
+  local n = 0
+  for _ in read 'pane.bin':gmatch(head) do n = n + 1 end
+  return n
+end
+
+local function wait_for(test, what)
+  local host = require 'inc.host'
+  local stop = host.now() + 30
+  while not test() do
+    if host.now() > stop then error('waited in vain for ' .. what) end
+    host.spawn({'sleep', '0.05'}, '', 1)
+  end
+end
+
+for _, kind in ipairs{'sixel', 'kitty'} do
+  local head = kind == 'sixel' and '\0277\27P' or '\0277\27_Gf=100,c=%d+,r=14,C=1,i=%d+,p=1,a=T,q=2'
+  check('live: pictures by ' .. kind .. ' above the prompt leave what is typed alone', function()
+    need_gnuplot()
+    run_folder('live', {})
+    append('live', 1, 10)
+    local t = picture_prompt(kind)
+    t:type 'plot{"live", "loss", live = true, every = 0.5}'
+    t:key 'Enter'
+    wait_for(function() return pictures(head) >= 1 end, 'a picture')
+    t:until_screen(function(s) return not s:find '┤' end, 'the text to make room')
+    t:type 'for i = 1, 2 do'
+    t:key 'Enter'
+    t:type 'print(i * 21)'
+    append('live', 11, 200)
+    local before = pictures(head)
+    wait_for(function() return pictures(head) > before end, 'another picture')
+    term.equal(t:screen():match '[^\n]*\n[^\n]*$', 'inc> for i = 1, 2 do\n  print(i * 21)')
+    t:key 'Enter'
+    t:type 'end'
+    t:key 'Enter'
+    t:wait '\n42'
+    append('live', 201, 300)
+    before = pictures(head)
+    wait_for(function() return pictures(head) > before end, 'a picture below the answer')
+    local screen = t:screen()
+    term.equal(select(2, screen:gsub('print%(i', '')), 1, 'typed once, on the screen once')
+    local _, blank = screen:match '\n42\n(\n*)inc>$':gsub('\n', '')
+    term.equal(blank, 14, 'the rows of the picture')
+    t:run 'plot.stop()'
+    t:until_screen(function(s) return s:find 'plot.stop%(%)\ninc>$' end, 'its rows to go')
+  end)
+end
+
+check('live: no more pictures a second than asked, and none of the same values', function()
+  need_gnuplot()
+  run_folder('live', {})
+  append('live', 1, 10)
+  local t = picture_prompt 'sixel'
+  t:run 'plot{"live", "loss", live = true, every = 2}'
+  wait_for(function() return pictures '\0277\27P' >= 1 end, 'a picture')
+  local host, n = require 'inc.host', pictures '\0277\27P'
+  local stop = host.now() + 3
+  while host.now() < stop do host.spawn({'sleep', '0.1'}, '', 1) end
+  term.equal(pictures '\0277\27P', n, 'drawn again though nothing changed')
+  stop = host.now() + 4
+  for i = 11, 1000 do
+    append('live', i, i)
+    host.spawn({'sleep', '0.05'}, '', 1)
+    if host.now() > stop then break end
+  end
+  local drawn = pictures '\0277\27P' - n
+  if drawn < 1 or drawn > 3 then error(drawn .. ' pictures in 4 seconds') end
+end)
+
+check('live: a picture gives way to an entry that needs the screen', function()
+  need_gnuplot()
+  run_folder('live', {})
+  append('live', 1, 10)
+  local t = picture_prompt 'sixel'
+  t:run 'plot{"live", "loss", live = true, every = 0.5}'
+  wait_for(function() return pictures '\0277\27P' >= 1 end, 'a picture')
+  t:paste('x = {\n' .. ('  1,\n'):rep(20) .. '}')
+  append('live', 11, 200)
+  t:until_screen(function(s) return s:find('inc> x = {\n' .. ('  1,\n'):rep(20) .. '}$') end, 'the entry')
+  t:key 'Enter'
+  t:type '#x'
+  t:key 'Enter'
+  t:wait '\n20'
+end)
+
+check('live: a script on such a terminal prints pictures', function()
+  need_gnuplot()
+  run_folder('live', {3, 2, 1})
+  local code = 'inc.plot{"live", "loss", live = true} io.write((select(2, require("inc.plot.live").tick()))[1])'
+  term.contains(on_terminal('\\033[?62;4;22c', '-', code), '\27Pq')
+  term.contains(on_terminal('\\033[?62;22c', '-', code), '┤')
+end)
+
+check('live: text where no picture comes of it, and it is said', function()
+  run_folder('live', {})
+  append('live', 1, 10)
+  local path = 'PATH=' .. term.work .. '/fake:' .. os.getenv 'PATH'
+  for _, case in ipairs{{'exit 3', 'status 3'}, {'echo nonsense', 'drew no picture'},
+    {'kill -9 $$', 'status 137'}, {'exec sleep 60', 'no answer in time', 20}} do
+    fake(case[1])
+    local t = picture_prompt('sixel', {path})
+    t:run 'plot{"live", "loss", live = true, every = 0.5}'
+    t:run '6 * 7'
+    local screen = t:wait(case[2], case[3])
+    term.contains(screen, '; the curves are drawn as text')
+    term.contains(t:wait '┤', '42')
+    t:close()
+  end
+end)
+
 check('live: a file is drawn anew, by nobody that the prompt waits for', function()
   need_gnuplot()
   run_folder('live', {})

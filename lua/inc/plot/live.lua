@@ -2,9 +2,10 @@
 --
 -- Nothing here has a thread. The prompt asks for the panel whenever it is idle (a few times a second), a
 -- script's run:wait does the same, and each plot is drawn again when its time has come. A panel is text,
--- which costs a millisecond or two, and reads only what a log has gained; the picture of a file is drawn by
--- a gnuplot that nobody waits for, and takes the old one's place when it is whole. When its runs are over,
--- a plot is drawn a last time and forgotten. What cannot be drawn is said once.
+-- which costs a millisecond or two, and reads only what a log has gained, or a picture (plot/panel.lua); the
+-- picture of a file is drawn by a gnuplot that nobody waits for, and takes the old one's place when it is
+-- whole. When its runs are over, a plot is drawn a last time and forgotten. What cannot be drawn is said
+-- once.
 
 local args = require 'inc.args'
 local logs = require 'inc.plot.logs'
@@ -85,17 +86,33 @@ end
 
 -- -- drawing -----------------------------------------------------------------------------------------------
 
-local function panel_style()
+local function give_up_pictures(entry, why, lines)
+  entry.panel, entry.last, entry.next = nil, nil, 0
+  say_once(entry, 'plot: ' .. why .. '; the curves are drawn as text', lines)
+end
+
+local function is_prompt() return package.loaded['inc.shell.prompt'] ~= nil end
+
+local function panel_style(o)
   local screen = require 'inc.plot.screen'
   local columns, rows = require 'inc.host'.size()
-  return {width = math.max(20, columns - 1), height = math.max(6, math.min(14, rows - 10)),
-    unicode = screen.unicode(), colour = screen.colour()}
+  local width, height = math.max(20, columns - 1), math.max(6, math.min(14, rows - 10))
+  return {width = o.width or width, height = o.height or height, unicode = screen.unicode(),
+    colour = screen.colour()}
 end
 
 local function draw_text(entry, list, labelled)
-  local style = panel_style()
-  style.width, style.height = entry.o.width or style.width, entry.o.height or style.height
-  return (require 'inc.plot.text'.draw(list, labelled, style):gsub('\n$', ''))
+  local picture = entry.kind and require 'inc.plot'.picture(list, labelled, entry.kind)
+  local text = picture or require 'inc.plot.text'.draw(list, labelled, panel_style(entry.o))
+  return (text:gsub('\n$', ''))
+end
+
+-- Begin the panel's next picture; the rows of text stand in for the first.
+local function draw_panel(entry, list, labelled, lines)
+  local style = panel_style(entry.o)
+  local ok, why = entry.panel:begin(list, labelled, style.width, style.height)
+  if not ok then give_up_pictures(entry, why, lines) end
+  return not ok or not entry.panel:rows(style.width, style.height)
 end
 
 local function redraw(entry, lines)
@@ -104,11 +121,10 @@ local function redraw(entry, lines)
   if not list then return end -- no values yet
   entry.more = labelled.more
   if entry.o.file then return launch(entry, list, labelled, lines) end
+  if entry.panel and not draw_panel(entry, list, labelled, lines) then return end
   local drawn, text = pcall(draw_text, entry, list, labelled)
   if drawn then entry.text = text else say_once(entry, tostring(text), lines) end
 end
-
-local function is_prompt() return package.loaded['inc.shell.prompt'] ~= nil end
 
 local function period(entry)
   if entry.more then return SOON end
@@ -125,21 +141,43 @@ local function draw_last(entry, lines)
   if not ok then say_once(entry, why, lines) end
 end
 
+-- Is there no picture to wait for?
+local function is_panel_ready(entry, lines)
+  local ready, why = entry.panel:ready(entry.last)
+  if ready == nil then give_up_pictures(entry, why, lines) end
+  return ready ~= false
+end
+
+-- Is something being drawn that must be waited for?
+local function is_busy(entry, lines)
+  if entry.o.file then return not collect(entry, lines) end
+  return entry.panel ~= nil and not is_panel_ready(entry, lines)
+end
+
+local function is_due(entry)
+  return now() >= math.max(entry.next, entry.panel and entry.panel.next or 0)
+end
+
+local function finish(entry, lines)
+  if entry.panel then lines[#lines + 1] = entry.panel:lines() or entry.text end
+  return true
+end
+
 -- An entry is done when its last picture, drawn after its runs were over, stands.
 local function step(entry, lines)
   if entry.o.file and not is_prompt() and is_over(entry.o.series) then
     draw_last(entry, lines)
     return true
   end
-  if entry.o.file and not collect(entry, lines) then return false end
-  if entry.last then return true end
+  if is_busy(entry, lines) then return false end
+  if entry.last then return finish(entry, lines) end
   local over = is_over(entry.o.series)
-  if not over and now() < entry.next then return false end
+  if not over and not is_due(entry) then return false end
   local start = now()
   redraw(entry, lines)
   local took = now() - start -- a long log may take longer: then it is drawn less often
   entry.next, entry.last = now() + math.max(period(entry), SHARE * took), over
-  if entry.o.file then return false end
+  if entry.o.file or entry.panel then return false end
   if over or not is_prompt() then lines[#lines + 1] = entry.text end
   return over
 end
@@ -159,7 +197,12 @@ function live.start(o)
   o.lenient, o.most = true, MOST_LINES
   require 'inc.plot'.curves(o) -- what is wrong with the call is said to the caller
   live.stop(o.file)
-  entries[#entries + 1] = {o = o, next = 0}
+  local entry = {o = o, next = 0}
+  local kind = not o.file and o.terminal
+  if kind == 'auto' then kind = require 'inc.plot.screen'.graphics() end
+  if kind == 'text' then kind = nil end
+  if is_prompt() then entry.panel = kind and require 'inc.plot.panel'.new(kind) else entry.kind = kind end
+  entries[#entries + 1] = entry
 end
 
 --- (for inc.plot) End the plot of a file, or that of the terminal, or with '*' all.
@@ -169,18 +212,26 @@ function live.stop(file)
   end
 end
 
+local function panel_of(entry)
+  local style = panel_style(entry.o)
+  return entry.panel and entry.panel:rows(style.width, style.height) or entry.text
+end
+
+local function forget(entry)
+  for i = #entries, 1, -1 do
+    if entries[i] == entry then table.remove(entries, i) end
+  end
+end
+
 --- (for the prompt and run:wait) Draw what is due.
 -- @return the panel to show above the prompt, or nil; and lines to print
 function live.tick()
   local lines, panel = {}, nil
+  require 'inc.host'.panel()
   for _, entry in ipairs{table.unpack(entries)} do
     local done = step(entry, lines)
-    if not entry.o.file and not done then panel = entry.text end
-    if done then
-      for i = #entries, 1, -1 do
-        if entries[i] == entry then table.remove(entries, i) end
-      end
-    end
+    if not entry.o.file and not done then panel = panel_of(entry) end
+    if done then forget(entry) end
   end
   return panel, lines
 end
