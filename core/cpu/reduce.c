@@ -99,16 +99,20 @@ static bool make_sum_to(const inc_node *n, inc_kernel *k) {
 }
 
 /* -- running ------------------------------------------------------------------------------------------- */
+static double sum_chunk(const inc_kernels *k, int dt, int64_t n, const char *x, bool square) {
+  return square ? k->sum_squares(dt, n, x) : k->sum(dt, n, x);
+}
+
 static double sum_long(const inc_kernels *k, int dt, int64_t n, const char *x, bool square) {
   int64_t chunks = (n + CHUNK - 1) / CHUNK;
   double part[256], total = 0;
+  if (chunks == 1) return sum_chunk(k, dt, n, x, square); /* a parallel region costs a system call, even of one */
   for (int64_t base = 0; base < chunks; base += 256) {
     int64_t m = chunks - base < 256 ? chunks - base : 256;
 #pragma omp parallel for schedule(static) if (n >= CPU_WIDE && m > 1)
     for (int64_t i = 0; i < m; i++) {
       int64_t from = (base + i) * CHUNK, len = n - from < CHUNK ? n - from : CHUNK;
-      const char *p = x + (size_t)from * inc_dtype_size(dt);
-      part[i] = square ? k->sum_squares(dt, len, p) : k->sum(dt, len, p);
+      part[i] = sum_chunk(k, dt, len, x + (size_t)from * inc_dtype_size(dt), square);
     }
     for (int64_t i = 0; i < m; i++) total += part[i];
   }

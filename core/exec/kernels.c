@@ -66,10 +66,15 @@ static size_t key_make(const inc_node *n, bool reference, uint8_t *out) {
   return k.n;
 }
 
-static uint64_t hash_bytes(const uint8_t *p, size_t n) { /* FNV-1a */
-  uint64_t h = 1469598103934665603ull;
+static uint64_t hash_bytes(const uint8_t *p, size_t n) { /* FNV-1a over words, high bits folded back */
+  uint64_t h = 1469598103934665603ull, word = 0;
+  for (; n >= sizeof word; p += sizeof word, n -= sizeof word) {
+    memcpy(&word, p, sizeof word);
+    h = (h ^ word) * 1099511628211ull;
+    h ^= h >> 32;
+  }
   for (size_t i = 0; i < n; i++) h = (h ^ p[i]) * 1099511628211ull;
-  return h;
+  return h ^ h >> 29;
 }
 
 int inc_kernel_choose(const inc_node *node, bool reference, inc_choice *out) {

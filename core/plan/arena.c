@@ -60,11 +60,6 @@ static int by_size(const void *a, const void *b) {
   return *x < *y ? -1 : *x > *y; /* all lie in two arrays: their order is that of the graph */
 }
 
-static int by_offset(const void *a, const void *b) {
-  const inc_place *const *x = a, *const *y = b;
-  return (*x)->offset < (*y)->offset ? -1 : (*x)->offset > (*y)->offset;
-}
-
 static bool overlaps(const inc_place *a, const inc_place *b) {
   return a->first <= b->last && b->first <= a->last;
 }
@@ -79,6 +74,13 @@ static int64_t lowest_gap(const inc_place *p, inc_place *const *placed, int n) {
     if (after > at) at = after;
   }
   return at;
+}
+
+static void put_in_order(inc_place *p, inc_place **placed, int n) {
+  int at = n;
+  while (at > 0 && placed[at - 1]->offset > p->offset) at--;
+  memmove(placed + at + 1, placed + at, sizeof *placed * (size_t)(n - at));
+  placed[at] = p;
 }
 
 static size_t rounded(int64_t bytes) { return ((size_t)bytes + ALIGN - 1) / ALIGN * ALIGN; }
@@ -107,8 +109,7 @@ static void place_all(inc_place **all, int n, bool reuse, inc_place **placed, si
     inc_place *p = all[i];
     p->offset = reuse ? lowest_gap(p, placed, i) : (int64_t)*sum;
     *sum += p->bytes;
-    placed[i] = p;
-    if (reuse) qsort(placed, (size_t)i + 1, sizeof *placed, by_offset);
+    if (reuse) put_in_order(p, placed, i);
     if ((size_t)p->offset + p->bytes > *total) *total = (size_t)p->offset + p->bytes;
   }
 }
