@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 64, SIZES = 8, MOST = 32 << 20 }; /* bytes on a shelf: the collector frees 40,000 tensors at once */
+enum { ALIGN = 64, SIZES = 8, MOST = 32 << 20 }; /* bytes on a shelf: a collection frees 40,000 tensors */
 
 static _Atomic int64_t live, fail_at;
 

@@ -106,7 +106,7 @@ static double sum_chunk(const inc_kernels *k, int dt, int64_t n, const char *x, 
 static double sum_long(const inc_kernels *k, int dt, int64_t n, const char *x, bool square) {
   int64_t chunks = (n + CHUNK - 1) / CHUNK;
   double part[256], total = 0;
-  if (chunks == 1) return sum_chunk(k, dt, n, x, square); /* a parallel region costs a system call, even of one */
+  if (chunks == 1) return sum_chunk(k, dt, n, x, square); /* a region of one costs a system call */
   for (int64_t base = 0; base < chunks; base += 256) {
     int64_t m = chunks - base < 256 ? chunks - base : 256;
 #pragma omp parallel for schedule(static) if (n >= CPU_WIDE && m > 1)

@@ -6,7 +6,6 @@
 -- Each point is a process of its own (step.lua). Fits: time = a + b n over batches, and a power of the side
 -- over sizes (2 is proportional to the pixels; whole pixels of a pyramid round, so it is never exactly so).
 
-local host = require 'inc.host'
 local measure = dofile 'scripts/bench/measure.lua'
 local options = {precision = 'f32', steps = 3}
 
