@@ -28,7 +28,15 @@ function Recipe:__tostring()
   return table.concat(lines, '\n')
 end
 
+local function has_net(changes)
+  return changes ~= nil and (changes.net ~= nil or args.is_module(changes[1]))
+end
+
 local function recipe(text, settings, changes)
+  if settings.model and has_net(changes) then
+    text = ("%s; the net is given: the recipe's own is model = %s"):format(text, args.show(settings.model))
+    settings.model = nil
+  end
   if changes and (changes.steps or changes.epochs) then settings.steps, settings.epochs = nil, nil end
   for key, value in pairs(changes or {}) do settings[key] = value end
   about[settings] = text
@@ -61,17 +69,26 @@ local function release_optimizer(changes)
     weight_decay = 4e-5}:with(changes)
 end
 
+-- The release's net: running statistics keep 0.9997 of what they were, and move towards the variance of the
+-- batch as it is; pools leave padding out of the mean.
+local function release_model()
+  return {'inception_v3', bn_momentum = 0.0003, bn_eps = 0.001, bn_unbiased = false,
+    pool_counts_padding = false}
+end
+
 local function release(text, own, changes)
   local settings = {
-    batch = 32, label_smoothing = 0.1, aux_weight = 0.4, dropout = 0.2, ema = 0.9999, augment = 'inception',
+    model = release_model(), size = 299, precision = 'f32', batch = 32, label_smoothing = 0.1,
+    aux_weight = 0.4, dropout = 0.2, ema = 0.9999, augment = 'inception',
   }
   for name, v in pairs(own) do settings[name] = v end
   return recipe(text, settings, changes)
 end
 
 --- TensorFlow's 2016 release on one machine: RMSProp with epsilon inside the root, rate 0.1 times 0.16 every
--- 30 epochs, average of weights. Its net was models.inception_v3{bn_momentum = 0.0003, bn_unbiased = false}:
--- statistics that need tens of thousands of steps; on small data the model's own numbers are better.
+-- 30 epochs, average of weights, and a net whose running statistics move by 0.0003 a step: they need tens of
+-- thousands of steps, so on small data give model = 'inception_v3', whose own numbers are quicker. A net that
+-- is given instead keeps its own.
 -- > recipes.release{batch = 256}
 function recipes.release(changes)
   return release("recipes.release: TensorFlow's release of 2016, one machine (inception_train.py)", {

@@ -114,7 +114,7 @@ end
 -- @param data a folder with one sub-folder a class, or what data.folder gives
 -- @param out the run's folder, runs/1, runs/2, ... when left out; an existing run is never overwritten
 -- @param weights start from this safetensors file; the heads start afresh
--- @param model inception_v3
+-- @param model a name, or that and options of its own: {'inception_v3', bn_momentum = 0.0003}
 -- @param classes a list of names instead of the sub-folders' own; val, the share of pictures held out
 -- @param steps, epochs how long, in all
 -- @param batch pictures a step

@@ -192,6 +192,7 @@ local function train_table(s, entry, o)
     given[name] = entry[name]
     if given[name] == nil then given[name] = o[name] end
   end
+  if entry.net then given.model = entry.model end -- a net of its own comes over a model for all
   given.threads, given.weights = nil, given.weights and core.path_full(given.weights)
   return given
 end

@@ -45,7 +45,7 @@ options.common = {
   -- data
   data = 'a folder of pictures, or what data.folder gave',
   net = 'a net; made from `model` when left out',
-  model = 'name of a model, see models.names()',
+  model = "name of a model (models.names()), or that and its own options: {'inception_v3', bn_eps = 0.01}",
   weights = 'weights to start from, a safetensors file; fresh ones when left out',
   classes = 'names of the classes, in the order of their labels',
   val = 'share of the pictures that is held out, 0 to below 1',

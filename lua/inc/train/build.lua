@@ -41,14 +41,18 @@ end
 -- -- net ----------------------------------------------------------------------------------------------------
 
 -- From scratch the auxiliary head helps, where its 5x5 convolution finds room; fine-tuning does without.
-local function wants_aux(o)
-  if o.aux ~= nil then return o.aux end
-  return not o.weights and (o.size or 299) >= 299
-end
+local function wants_aux(o, size) return not o.weights and (size or 299) >= 299 end
 
+-- Options of train come over those inside `model`.
 local function new_net(o, classes)
-  local make = require('inc.models')[o.model]
-  return make{classes = classes, aux = wants_aux(o), weights = o.weights, dropout = o.dropout, size = o.size}
+  local options = {}
+  for name, value in pairs(o.model_options or {}) do options[name] = value end
+  for _, name in ipairs{'weights', 'dropout', 'size', 'aux'} do
+    if o[name] ~= nil then options[name] = o[name] end
+  end
+  if options.aux == nil then options.aux = wants_aux(o, options.size) end
+  options.classes = classes
+  return require('inc.models')[o.model](options)
 end
 
 --- The net of a run: the user's, or a model made for these classes.

@@ -14,7 +14,7 @@ local recipes = require 'inc.recipes'
 local settings = {}
 
 settings.spec = args.spec('train', 'net:any?, data:any?; out:string?, weights:string?, ' ..
-  'model:string=inception_v3, classes:any=auto, val:number=0.2, steps:int?, epochs:number?, batch:int?, ' ..
+  'model:any=inception_v3, classes:any=auto, val:number=0.2, steps:int?, epochs:number?, batch:int?, ' ..
   'optimizer:any?, lr:number?, momentum:number?, weight_decay:number?, clip_norm:number?, schedule:any?, ' ..
   'freeze:any?, augment:enum(inception|light|none)?, precision:enum(auto|f32|bf16)=auto, ' ..
   'devices:string=cpu, sync_bn:bool=false, ema:any?, label_smoothing:number?, aux:bool?, ' ..
@@ -24,12 +24,16 @@ settings.spec = args.spec('train', 'net:any?, data:any?; out:string?, weights:st
 
 -- -- pieces -------------------------------------------------------------------------------------------------
 
+-- What only the recipe itself means when it is asked for by name: statistics that need tens of thousands of
+-- steps are no default for a folder of photos.
+local not_defaults = {optimizer = true, model = true, size = true, precision = true}
+
 local function from_recipe(o, fine_tuning)
   local recipe = fine_tuning and recipes.fine_tune{} or recipes.release{}
   if o.steps or o.epochs then recipe.steps, recipe.epochs = nil, nil end
   if o.optimizer and not o.schedule then recipe.schedule = nil end
   for name, value in pairs(recipe) do
-    if o[name] == nil and name ~= 'optimizer' then o[name] = value end
+    if o[name] == nil and not not_defaults[name] then o[name] = value end
   end
   return recipe.optimizer
 end
@@ -142,6 +146,25 @@ local function precision_of(given)
   return settings.has_bf16() and 'bf16' or 'f32'
 end
 
+-- A model is a name, or a name with options of its own: {'inception_v3', bn_momentum = 0.0003}.
+local function check_model(given)
+  if type(given) == 'string' then return given end
+  if type(given) ~= 'table' or getmetatable(given) or type(given[1]) ~= 'string' or #given > 1 then
+    args.fail("train: model: expected a name, or a name and options like {'inception_v3', " ..
+      'bn_eps = 0.001}, got %s', args.show(given))
+  end
+  local options = {}
+  for key, value in pairs(given) do
+    if key ~= 1 then options[key] = value end
+  end
+  for _, name in ipairs{'weights', 'classes'} do
+    if options[name] ~= nil then
+      args.fail('train: model: %s is an option of train: give it beside model, not in it', name)
+    end
+  end
+  return given[1], next(options) and options or nil
+end
+
 -- -- all of it ----------------------------------------------------------------------------------------------
 
 -- train{data} and train{net, data}: one value alone is data unless it is a net.
@@ -158,10 +181,13 @@ end
 -- @param given the table of train{...}
 -- @return a table with net, data, out, optimizer, schedule, ema, ... and steps or epochs
 function settings.read(given)
-  local o = settings.spec(name_positional(given))
+  local named = name_positional(given)
+  local o = settings.spec(named)
   if o.net and not args.is_module(o.net) then
     args.fail('train: net: expected a net, got %s', args.show(o.net))
   end
+  if o.net and named.model then args.fail 'train: net and model: expected one of them, got both' end
+  o.model, o.model_options = check_model(o.model)
   if o.data == nil then args.fail 'train: expected data: a folder, or what data.folder gives' end
   not_built(o)
   local usual = from_recipe(o, o.weights ~= nil or o.net ~= nil)
@@ -175,9 +201,9 @@ end
 
 -- Fields that are plain values already.
 local plain = {
-  'model', 'weights', 'steps', 'epochs', 'batch', 'augment', 'precision', 'devices', 'label_smoothing', 'aux',
-  'aux_weight', 'dropout', 'size', 'workers', 'seed', 'save_every', 'val_every', 'bad', 'plot',
-  'accumulate', 'norms', 'keep', 'plan', 'origin',
+  'model', 'model_options', 'weights', 'steps', 'epochs', 'batch', 'augment', 'precision', 'devices',
+  'label_smoothing', 'aux', 'aux_weight', 'dropout', 'size', 'workers', 'seed', 'save_every', 'val_every',
+  'bad', 'plot', 'accumulate', 'norms', 'keep', 'plan', 'origin',
 }
 
 --- The plain form for config.json.
