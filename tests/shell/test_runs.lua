@@ -10,7 +10,7 @@ local function start(changes, options, after)
   local pictures, out = term.work .. '/pictures', term.work .. '/run'
   term.sh(('rm -rf %s %s; %s set %s 3 14 48'):format(pictures, out, maker, pictures))
   if not inc.core.path_kind(pictures) then term.skip(maker .. ' is not built') end
-  local o = {width = 140, height = 40}
+  local o = {width = 180, height = 40} -- a dumb terminal scrolls a longer line sideways
   for key, value in pairs(options or {}) do o[key] = value end
   local t = term.start(o)
   t:run(('package.path = "%s/?.lua;" .. package.path; tiny = require "tiny"'):format(tests))
