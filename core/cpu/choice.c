@@ -115,7 +115,7 @@ static bool tuning(void) {
 
 /* Others at work on the machine: times are poor then, and must differ more before they count.  They are not
 ** taken again later: the same seed would not give the same bits any more. */
-static bool busy(void) {
+bool inc_choice_busy(void) {
   double load;
   return getloadavg(&load, 1) == 1 && load > 0.75 * inc_compute_threads() + 0.25;
 }
@@ -139,8 +139,8 @@ static int measure(const inc_node *node, const inc_choice *all, const int *which
                    const char *key) {
   double ms[CHOICES];
   inc_text t = {0};
+  bool noisy = inc_choice_busy();
   INC_TRY(inc_choice_time(node, all, which, n, prep, ms));
-  bool noisy = busy();
   int best = fastest(ms, n, noisy ? 0.85 : 0.97);
   for (int i = 0; i < n; i++)
     inc_text_format(&t, "%s%s %.3f", t.n ? ", " : "", inc_choice_name(&all[which[i]]), ms[i]);

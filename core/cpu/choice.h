@@ -42,6 +42,7 @@ const char *inc_choice_name(const inc_choice *c); /* "winograd"; the same for al
 int inc_choice_time(const inc_node *node, const inc_choice *all, const int *which, int n, uint32_t prep,
                     double *ms);
 void inc_choice_time_done(void);             /* frees what timing keeps */
+bool inc_choice_busy(void);                  /* others are at work on the machine */
 bool inc_choice_worth(const inc_node *node); /* enough arithmetic to be worth a measurement */
 /* The cache file. read calls `add` for each of its lines; both do nothing where there is no home. */
 void inc_choice_file_read(int (*add)(const char *key, const char *name, const char *times));
