@@ -98,6 +98,57 @@ test('batches are made once for all entries that see the same ones', function()
   check.contains(flat(c), 'Batches differ and steps do not')
 end)
 
+-- Entries by the order of their turns, and how far each was after its turn, with turns of `window` steps.
+local function turns_of(given, window)
+  local rounds, list = require 'inc.compare.rounds', {}
+  local run = rounds.run
+  local restore <close> = setmetatable({}, {__close = function() rounds.run = run end})
+  rounds.run = function(arms, o)
+    local class = getmetatable(arms[1])
+    local turn, before = class.turn, class.window
+    local back <close> = setmetatable({}, {__close = function() class.turn, class.window = turn, before end})
+    class.window = function() return window end
+    class.turn = function(a, step, tick)
+      list[#list + 1] = {a.entry.name, step}
+      return turn(a, step, tick)
+    end
+    return run(arms, o), back
+  end
+  return compare(given), list, restore
+end
+
+test('runs take turns of a few steps, and who comes first moves on', function()
+  local _, turns = turns_of({tiny.net(), make_pictures(3, 14, 48), out = tmp() .. '/c', steps = 30,
+    seeds = {1}, batch = 8, precision = 'f32', live = false, {'a', optim.sgd{lr = 0.1}},
+    {'b', optim.sgd{lr = 0.2}}, {'c', optim.adam{}}}, 6)
+  check.ok(#turns >= 15, #turns .. ' turns')
+  local at = {a = 0, b = 0, c = 0}
+  for i, turn in ipairs(turns) do
+    at[turn[1]] = turn[2]
+    local round = (i - 1) // 3
+    check.equal(turn[1], ({'a', 'b', 'c'})[(round + i - 1) % 3 + 1], 'turn ' .. i)
+    check.ok(math.max(at.a, at.b, at.c) - math.min(at.a, at.b, at.c) <= 6, 'turn ' .. i)
+  end
+  check.equal(at, {a = 30, b = 30, c = 30})
+end)
+
+test('entries may differ in net, schedule, augmentation and averages', function()
+  local function small() return tiny.net(3, inc.seed()) end
+  local function large(seed) return small(seed) end
+  local c = compare{small, make_pictures(3, 14, 48), out = tmp() .. '/c', steps = 8, seeds = {1}, batch = 8,
+    precision = 'f32', live = false, augment = 'light', optimizer = optim.sgd{lr = 0.1},
+    {'plain'}, {'net', net = large}, {'schedule', schedule = optim.cosine{}}, {'none', augment = 'none'},
+    {'average', ema = 0.5}}
+  local runs = {}
+  for i, e in ipairs(c.facts.entries) do runs[i] = e.runs[1] end
+  check.equal(runs[2].loss, runs[1].loss) -- the same net by another function
+  check.equal(runs[3].loss[1], runs[1].loss[1])
+  check.ok(runs[3].loss[8][2] ~= runs[1].loss[8][2])
+  check.ok(runs[4].loss[1][2] ~= runs[1].loss[1][2]) -- other crops
+  check.equal(runs[5].loss, runs[1].loss)
+  check.contains(flat(c), 'Entries differ in more than one thing (augment, ema, schedule)')
+end)
+
 test('plans of one block take turns: hoisted work of one is not the other\'s', function()
   local build, images = require 'inc.train.build', data.folder{make_pictures(3, 14, 48), val = 0.3}.images
   local function scores(plan)
@@ -162,8 +213,52 @@ test('speed is a metric too', function()
   check.ok(c.facts.entries[2].against.p <= 1)
 end)
 
+-- Rows of a table by its first column.
+local function read_csv(path)
+  local names, rows = nil, {}
+  for line in io.lines(path) do
+    local cells = {}
+    for cell in (line .. ','):gmatch '([^,]*),' do cells[#cells + 1] = cell end
+    if not names then names = cells else
+      local row = {}
+      for i, name in ipairs(names) do row[name] = cells[i] end
+      rows[cells[1]] = row
+    end
+  end
+  return rows
+end
+
+test('compare.csv: what each entry came to and what it cost', function()
+  local out = tmp() .. '/c'
+  local c = compare{tiny.net(), make_pictures(3, 20, 48), out = out, steps = 24, seeds = 3, batch = 8,
+    val = 0.3, val_every = 4, precision = 'f32', augment = 'light', live = false, targets = {0.5},
+    {'sgd', optim.sgd{lr = 0.05, momentum = 0.9}},
+    {'tuned', optim.adam{}, lr = {1e-3, 1e-2}, ema = 0.9}}
+  local rows, e = read_csv(out .. '/compare.csv'), by_name(c)
+  for _, name in ipairs{'sgd', 'tuned'} do
+    local row, t = rows[name], c.times.entries[name == 'sgd' and 1 or 2]
+    check.close(tonumber(row.final), e[name].final, 1e-8)
+    check.equal({row.runs, row.diverged}, {'3', '0'})
+    check.equal(tonumber(row.memory_bytes), e[name].memory)
+    check.ok(tonumber(row.memory_bytes) > 1e5 and tonumber(row.time_img_s) > 0)
+    check.close(tonumber(row.time_img_s), t.img_s, 1e-6)
+    check.equal(row.target, '0.5')
+    check.ok(tonumber(row.steps_to_target) % 4 == 0 and tonumber(row.time_to_target_s) > 0)
+  end
+  check.ok(tonumber(rows.tuned.memory_bytes) > tonumber(rows.sgd.memory_bytes)) -- two slots, and an average
+  check.equal({rows.sgd.verdict, rows.sgd.trials, rows.sgd.tuning_steps}, {'base', '0', '0'})
+  check.equal({#c.facts.tuning[1].trials, rows.tuned.tuning_steps},
+    {tonumber(rows.tuned.trials), ('%d'):format(24 * rows.tuned.trials)})
+  check.ok(tonumber(rows.tuned.time_tuning_s) > 0)
+  check.close(tonumber(rows.tuned.difference), e.tuned.final - e.sgd.final, 1e-6)
+  local words = tostring(c)
+  check.contains(words, 'img/s  memory')
+  check.contains(words, 'trials')
+end)
+
 test('what is printed fits 80 columns', function()
-  local c = compare(planted(make_pictures(3, 20, 48), tmp() .. '/c', {seeds = 2, steps = 6}))
+  local c = compare(planted(make_pictures(3, 20, 48), tmp() .. '/c', {seeds = 2, steps = 6,
+    [4] = {'an entry with quite a long name, as people give them', optim.adam{}}}))
   for line in tostring(c):gmatch '[^\n]+' do
     if not line:find(c.folder, 1, true) then check.ok(utf8.len(line) <= 80, line) end
   end
@@ -212,6 +307,12 @@ test('the page: whole, alone, escaped; plots where there is something to draw', 
   check.equal(html:find 'nan' or html:find 'inf%f[%A]', nil)
   check.contains(html, '<span class="word">worse than ')
   check.contains(html, '3 of 3 runs diverged')
+  check.ok(html:find '<h2>Settings that differ' < html:find '<h2>Results')
+  for _, head in ipairs{'img/s', 'memory', 'trials', 'steps to target', 'diverged'} do
+    check.ok(html:find('<th scope="col"[^>]*>' .. head .. '</th>'), head)
+  end
+  check.contains(html, 'Picture by picture (McNemar, ')
+  check.contains(html, 'Smoothed by TensorBoard&#39;s formula, weight 0.9')
   check.contains(html, 'width=device-width')
   check.contains(html, 'prefers-color-scheme:dark')
   check.contains(html, '@media print')
@@ -222,6 +323,39 @@ test('the page: whole, alone, escaped; plots where there is something to draw', 
   check.equal(select(2, plain:gsub('<svg ', '')), 5)
   check.raises(function() c:report(out .. '/x.html', {time = false}) end,
     'report: time: unknown option (did you mean times?)')
+end)
+
+-- What a browser makes of it: the page has `script` at its end, which writes into the title.
+local function in_browser(page, width, script)
+  if sh('command -v chromium').status ~= 0 then skip 'there is no chromium' end
+  local path = tmp() .. '/page.html'
+  local added = ('<script>%s</script></body>'):format(script)
+  write_file(path, (page:gsub('</body>', function() return added end)))
+  local r = sh(('timeout 120 chromium --headless --no-sandbox --disable-gpu --window-size=%d,1000 ' ..
+    '--dump-dom file://%s'):format(width, path))
+  return r.out:match '<title>(.-)</title>' or error(r.err, 0)
+end
+
+test.slow('the page in a browser: nothing sticks out of a phone, headings sort', function()
+  local out = tmp() .. '/c'
+  compare(planted(make_pictures(3, 20, 48), out, {
+    [4] = {'an entry with quite a long name', optim.sgd{lr = 0.5}, lr = {0.01, 0.05}}}))
+  local page = read_file(out .. '/compare.html')
+  local wide = 'document.title=document.documentElement.scrollWidth<=document.documentElement.clientWidth'
+  check.equal({in_browser(page, 500, wide), in_browser(page, 1280, wide)}, {'true', 'true'})
+  local sorted = [[
+    var t=document.querySelectorAll('table.sort')[0],b=t.querySelectorAll('th button')[1];
+    function final(r){return r.cells[1].dataset.v}
+    function finals(){return Array.from(t.tBodies[0].rows).map(final).join()}
+    b.click();var down=finals();b.click();document.title=down+' '+finals()]]
+  local down, up = in_browser(page, 1280, sorted):match '^(%S+) (%S+)$'
+  local values = {}
+  for v in down:gmatch '[^,]+' do values[#values + 1] = tonumber(v) end
+  check.equal(#values, 4)
+  for i = 2, 4 do check.ok(values[i] <= values[i - 1], down) end
+  local back = {}
+  for v in up:gmatch '[^,]+' do table.insert(back, 1, tonumber(v)) end
+  check.equal(back, values)
 end)
 
 test('curves in the terminal and in a file', function()

@@ -106,12 +106,23 @@ test('frozen parameters have no slots and do not move', function()
   inc.seed(1)
   local net = (nn.Linear{2, in_features = 2} | nn.Linear{2}):build{1, 2}
   net:freeze '^1'
-  local opt = optim.adam{}:bind(net)
+  local opt = optim.adam{weight_decay = 0.5}:bind(net)
   check.equal(#opt:slots(), 1 + 2 * 2)
   local before = net[1].weight:tolist()
   net(inc.ones{1, 2}):sum():backward()
+  check.equal({net[1].weight.grad, net[1].bias.grad}, {})
+  check.ok(net[2].weight.grad)
   opt:step()
-  check.equal(net[1].weight:tolist(), before)
+  check.equal(net[1].weight:tolist(), before) -- no decay either
+end)
+
+test('a frozen norm keeps its statistics', function()
+  local net = (nn.Conv2d{4, in_channels = 3, kernel_size = 1} | nn.BatchNorm2d{}):build{1, 3, 4, 4}
+  net:train(true)
+  net:freeze '^2'
+  local mean, var = net[2].running_mean:tolist(), net[2].running_var:tolist()
+  net(inc.randn{2, 3, 4, 4}):sum():backward()
+  check.equal({net[2].running_mean:tolist(), net[2].running_var:tolist(), net[2].weight.grad}, {mean, var})
 end)
 
 -- == checkpoints ==============================================================

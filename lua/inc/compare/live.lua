@@ -23,9 +23,15 @@ end
 --- From now on runs of tuning, or the comparison's own.
 function live:stage(name) self.now, self.begun = name, nil end
 
+-- Steps that a run has made, also in the middle of its turn; one that is over has no more to make.
+local function steps_of(a)
+  if a:is_over() then return a.total end
+  return a.state == 'open' and a.run and core.run_status(a.run.handle).step or a.step
+end
+
 local function step_of(arms)
   local done, total = 0, 0
-  for _, a in ipairs(arms) do done, total = done + (a:is_over() and a.total or a.step), total + a.total end
+  for _, a in ipairs(arms) do done, total = done + steps_of(a), total + a.total end
   return done, total
 end
 

@@ -58,7 +58,7 @@ end
 
 local function name_cell(f, i)
   local c = cell(f.entries[i].name, nil, true)
-  c.html = ('<span class="chip k%d"></span>%s'):format(colour(i), c.html)
+  c.html = ('<span class="name"><span class="chip k%d"></span>%s</span>'):format(colour(i), c.html)
   return c
 end
 

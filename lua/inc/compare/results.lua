@@ -222,12 +222,19 @@ end
 
 -- -- settings that differ -----------------------------------------------------------------------------------
 
+-- 1 and 1.0 are one number, and 1e12 is read more easily than its zeros.
+local function shown(v)
+  if type(v) ~= 'number' then return tostring(v) end
+  local short = ('%.9g'):format(v)
+  return tonumber(short) == v and short or ('%.17g'):format(v)
+end
+
 local function flatten(t, prefix, out)
   for key, v in pairs(t) do
     if type(v) == 'table' and #v == 0 and next(v) then
       flatten(v, prefix .. key .. '.', out)
     elseif type(v) ~= 'table' or next(v) then
-      out[prefix .. key] = type(v) == 'table' and json.encode(v) or tostring(v)
+      out[prefix .. key] = type(v) == 'table' and json.encode(v) or shown(v)
     end
   end
   return out
@@ -263,7 +270,7 @@ end
 
 -- Which part of a training a setting belongs to.
 local function part_of(name)
-  for _, part in ipairs{'optimizer', 'schedule', 'precision', 'threads', 'net'} do
+  for _, part in ipairs{'optimizer', 'schedule', 'ema', 'precision', 'threads', 'net', 'model_options'} do
     if name == part or name:find('^' .. part .. '%.') then return part end
   end
   return name

@@ -33,11 +33,14 @@ font-size:.92rem}
 .wrap{overflow-x:auto;
 background:linear-gradient(to left,var(--bg) 40%,transparent) right/48px 100% no-repeat local,
 linear-gradient(to left,var(--shade),transparent) right/16px 100% no-repeat}
-table{border-collapse:collapse;font-size:.86rem;font-variant-numeric:tabular-nums;min-width:100%;
+table{border-collapse:separate;border-spacing:0;font-size:.86rem;
+font-variant-numeric:tabular-nums;min-width:100%;
 overflow-wrap:normal}
-th,td{padding:6px 8px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;
+th,td{padding:6px 8px;text-align:right;white-space:nowrap;
 vertical-align:top}
 th{font-weight:600;color:var(--soft);vertical-align:bottom}
+td{border-top:1px solid var(--line)}
+tbody tr:last-child td{border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--bg);padding-left:0}
 td:first-child{font-weight:600}td.text,th.text{text-align:left}td.text{white-space:normal;
 min-width:5.5em}td small{display:block;color:var(--soft)}
@@ -45,6 +48,8 @@ th button{all:unset;cursor:pointer;font:inherit;color:inherit}
 th button:focus-visible{outline:2px solid var(--c1)}
 th[aria-sort=ascending] button:after{content:" \2191"}th[aria-sort=descending] button:after{content:" \2193"}
 .chip{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
+.name{display:block;min-width:6.5em;padding-left:16px;text-indent:-16px}
+.name .chip{text-indent:0}
 .legend{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:.9rem;margin:4px 0}
 .plots{display:grid;gap:20px;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr))}
 figure{margin:0}figure h3{font-size:.95rem;margin:0 0 2px}svg{display:block;width:100%;height:auto}
@@ -56,12 +61,15 @@ font-size:12px}
 .whisker{stroke-width:4;opacity:.35;stroke-linecap:round}.seed{opacity:.55}svg .cross{font-size:16px;
 font-weight:700;
 text-anchor:middle}
+@media(max-width:520px){svg text,svg .row{font-size:13px}}
+@media(min-width:1000px){svg text,svg .row{font-size:10px}.name{min-width:10em}}
 details{margin:14px 0}summary{cursor:pointer;font-weight:600}
 @page{margin:14mm}
 @media print{:root{--bg:#fff;--fg:#000;--soft:#444;--line:#bbb;--card:#fff;--shade:#0000;--good:#0a7d4f;
 --bad:#b3261e;--warn:#666;
 --c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#a23b84;--c5:#8a6d00;--c6:#3a9bdc;--c7:#444b54;--c8:#e0447c}
-body{max-width:none;padding:0;font-size:10pt}.wrap{overflow:visible}table{font-size:7pt}th,td{padding:3px 4px}
+html{font-size:12px}body{max-width:none;padding:0;font-size:10pt}
+.legend{break-after:avoid}.wrap{overflow:visible}table{font-size:7pt}th,td{padding:3px 4px}
 th,td.text{white-space:normal;min-width:0}
 .card{border:1px solid #999;border-left-width:5px}figure,.card,tr{break-inside:avoid}h2{break-after:avoid}
 .plots{grid-template-columns:1fr 1fr}th button:after{content:""!important}}

@@ -89,8 +89,10 @@ local function x_axis(c, x, low, high, format, name, grid)
     local at = x(v)
     if grid then c:put('<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>', at, at, TOP,
         c.height - BOTTOM) end
-    c:put('<text x="%.1f" y="%d" class="mid">%s</text>', at, c.height - BOTTOM + 14, label_of(format, v,
-      step))
+    local label = label_of(format, v, step)
+    local inside = at + 3.6 * #label < W -- what would stick out ends at the edge
+    c:put('<text x="%.1f" y="%d" class="%s">%s</text>', inside and at or W, c.height - BOTTOM + 14,
+      inside and 'mid' or 'end', label)
   end
   c:put('<text x="%d" y="%d" class="mid name">%s</text>', (LEFT + W - RIGHT) // 2, c.height - 5,
     svg.escape(name))
@@ -166,7 +168,7 @@ end
 local ROW, NAME = 30, 112
 
 local function row_name(c, name, at)
-  local short = utf8.len(name) and utf8.len(name) > 17 and name:sub(1, utf8.offset(name, 17) - 1) .. '…'
+  local short = utf8.len(name) and utf8.len(name) > 16 and name:sub(1, utf8.offset(name, 16) - 1) .. '…'
     or name
   c:put('<text x="2" y="%.1f" class="row">%s</text>', at + 4, svg.escape(short))
 end

@@ -143,12 +143,29 @@ end
 
 local function width(s) return utf8.len(s) or #s end
 
+local COLUMNS, LEAST_NAME = 80, 12
+
+-- Long names of entries are cut where the row would not fit.
+local function shorten(rows, widths)
+  local others = 0
+  for k = 2, #widths do others = others + 2 + widths[k] end
+  local room = math.max(LEAST_NAME, COLUMNS - others)
+  if widths[1] <= room then return end
+  widths[1] = room
+  for _, row in ipairs(rows) do
+    if width(row[1]) > room then
+      row[1] = row[1]:sub(1, (utf8.offset(row[1], room) or room) - 1) .. '…'
+    end
+  end
+end
+
 -- Rows of cells as lines; the first column to the left, numbers to the right.
 local function grid(rows)
   local widths, lines = {}, {}
   for _, row in ipairs(rows) do
     for k, cell in ipairs(row) do widths[k] = math.max(widths[k] or 0, width(cell)) end
   end
+  shorten(rows, widths)
   for i, row in ipairs(rows) do
     local cells = {}
     for k, cell in ipairs(row) do

@@ -113,11 +113,12 @@ function Finding:__tostring()
   return text .. ('the loss falls fastest at lr = %.2g'):format(self.suggested)
 end
 
---- (for inc.plot) The smoothed loss over the logarithm of the rate.
+--- (for inc.plot) The smoothed loss over the logarithm of the rate, and where it falls fastest.
 function Finding:__series()
-  local x = {}
+  local x, name = {}, 'loss by log10(lr)'
   for i, rate in ipairs(self.rates) do x[i] = math.log(rate, 10) end
-  return {name = smooth.label('loss over log10(lr)', self.weight), x = x, y = self.smoothed}
+  if self.suggested then name = ('%s, steepest %.2f'):format(name, math.log(self.suggested, 10)) end
+  return {name = smooth.label(name, self.weight), x = x, y = self.smoothed}
 end
 
 return optim

@@ -32,7 +32,12 @@ local function counting(n)
   return x
 end
 
-local function name_of(text) return text ~= nil and tostring(text):sub(1, MAX_NAME) or nil end
+local function name_of(text)
+  if text == nil then return nil end
+  text = tostring(text)
+  local n = utf8.len(text)
+  return text:sub(1, n and (utf8.offset(text, MAX_NAME + 1) or 0) - 1 or MAX_NAME)
+end
 
 local function from_table(item, what)
   local y = numbers(item.y, what)
