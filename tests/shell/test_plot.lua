@@ -424,7 +424,8 @@ end)
 check('live: a script on such a terminal prints pictures', function()
   need_gnuplot()
   run_folder('live', {3, 2, 1})
-  local code = 'inc.plot{"live", "loss", live = true} io.write((select(2, require("inc.plot.live").tick()))[1])'
+  local code = 'inc.plot{"live", "loss", live = true} '
+    .. 'io.write((select(2, require("inc.plot.live").tick()))[1])'
   term.contains(on_terminal('\\033[?62;4;22c', '-', code), '\27Pq')
   term.contains(on_terminal('\\033[?62;22c', '-', code), '┤')
 end)
