@@ -26,7 +26,7 @@ local function tables()
     {'data.', inc.data, 'view_spec'},
     {'models.', inc.models, 'build'},
     {'recipes.', inc.recipes},
-    {'inc.plot.', inc.plot, 'options curves kind_of file_script to_file'},
+    {'inc.plot.', inc.plot, 'options curves kind_of file_script to_file picture'},
     {'inc.show.', inc.show},
     {'inc.json.', inc.json},
   }
