@@ -287,8 +287,24 @@ static void put_error(lua_State *L, const inc_error *e) {
   put_string(L, "code", inc_error_name(e->code));
 }
 
+/* time = {wait =, compute =, validate =, save =} in seconds; loading = {read =, decode =, resize =, colour =} in
+** milliseconds a picture. */
+static void put_times(lua_State *L, const inc_run_status *s) {
+  const inc_loader_stats *l = &s->loading;
+  double ms = l->pictures ? 1e-6 / (double)l->pictures : 0;
+  lua_createtable(L, 0, 4);
+  put_number(L, "wait", s->time.wait), put_number(L, "compute", s->time.compute);
+  put_number(L, "validate", s->time.validate), put_number(L, "save", s->time.save);
+  lua_setfield(L, -2, "time");
+  if (!l->pictures) return;
+  lua_createtable(L, 0, 4);
+  put_number(L, "read", (double)l->read * ms), put_number(L, "decode", (double)l->decode * ms);
+  put_number(L, "resize", (double)l->resize * ms), put_number(L, "colour", (double)l->colour * ms);
+  lua_setfield(L, -2, "loading");
+}
+
 /* core.run_status(run) -> table: state, step, steps, epoch, epochs, loss, smooth_loss, lr, img_s, data_wait,
-** eta, seconds, val, best, best_step, saved_step, bad, error, code */
+** eta, seconds, val, best, best_step, saved_step, bad, error, code, time, loading */
 static int run_status(lua_State *L) {
   static const char *const states[] = {"running", "paused", "finished", "stopped", "failed"};
   inc_run_status s;
@@ -307,6 +323,7 @@ static int run_status(lua_State *L) {
   if (s.best_step >= 0) put_int(L, "best_step", s.best_step);
   if (s.changes_at >= 0) put_int(L, "changes_at", s.changes_at);
   put_val(L, &s.val);
+  put_times(L, &s);
   if (s.state == INC_RUN_FAILED) put_error(L, &s.error);
   return 1;
 }

@@ -180,6 +180,12 @@ int inc_feed_take(inc_feed *f, int64_t number, inc_batch *out) {
   return code;
 }
 
+void inc_feed_stats(inc_feed *f, inc_loader_stats *out) {
+  pthread_mutex_lock(&f->m);
+  if (f->loader) inc_loader_stats_get(f->loader, out);
+  pthread_mutex_unlock(&f->m);
+}
+
 int64_t inc_feed_bad(inc_feed *f, int64_t i, int64_t *picture, char *why, size_t n) {
   pthread_mutex_lock(&f->m);
   if (i >= 0 && i < f->n_bad) {

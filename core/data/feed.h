@@ -23,7 +23,8 @@ const inc_loader_opts *inc_feed_opts(const inc_feed *f);
 int inc_feed_take(inc_feed *f, int64_t number, inc_batch *out);
 /* The number of a batch by its epoch and place in it. */
 int64_t inc_feed_number(const inc_feed *f, int64_t epoch, int64_t index);
-int64_t inc_feed_made(const inc_feed *f); /* batches that were made, not found */
+int64_t inc_feed_made(const inc_feed *f);                /* batches that were made, not found */
+void inc_feed_stats(inc_feed *f, inc_loader_stats *out); /* of the loader at work */
 /* Bad pictures met so far, once each. */
 int64_t inc_feed_bad(inc_feed *f, int64_t i, int64_t *picture, char *why, size_t n);
 

@@ -90,6 +90,9 @@ static int compute_step(inc_run *r, step_facts *f) {
 static void note_step(inc_run *r, const step_facts *f) {
   double now = inc_seconds(), took = now - r->last_end;
   int64_t done = r->status.step + 1 - r->first;
+  const inc_run_parts *p = &r->now->parts;
+  inc_loader_stats loading = {0};
+  if (p->loading) p->loading(p->self, &loading);
   double keep = done < 20 ? 0.7 : 0.9;
   if (done <= 2) keep = 0; /* the first step is slow, the second a first measure */
   r->step_time = keep * r->step_time + (1 - keep) * took;
@@ -105,7 +108,18 @@ static void note_step(inc_run *r, const step_facts *f) {
   s->data_wait = r->wait_share;
   s->eta = done < 2 ? -1 : (double)(r->steps - s->step) * r->step_time;
   s->seconds = now - r->started;
+  s->time.wait += f->waited, s->time.compute += took - f->waited;
+  s->loading = loading;
   pthread_mutex_unlock(&r->m);
+}
+
+/* What came behind the step: validation, until `validated`, and what is written. */
+static void note_rest(inc_run *r, double validated) {
+  double now = inc_seconds();
+  pthread_mutex_lock(&r->m);
+  r->status.time.validate += validated - r->last_end, r->status.time.save += now - validated;
+  pthread_mutex_unlock(&r->m);
+  r->last_end = now;
 }
 
 /* Bad pictures that the loader met since the last step. */
@@ -258,11 +272,12 @@ static int one_step(inc_run *r) {
   double took = r->last_end - before;
   tell_bad(r);
   INC_TRY(validate(r, &f));
+  double validated = inc_seconds();
   INC_TRY(log_step(r, &f, took));
   INC_TRY(save_if_due(r, &f));
   if ((r->status.step + r->now->origin) % r->now->epoch_steps == 0)
     inc_run_tell(r, (inc_run_event){.kind = INC_EV_EPOCH, .step = r->status.step});
-  r->last_end = inc_seconds();
+  note_rest(r, validated);
   return INC_OK;
 }
 

@@ -102,6 +102,14 @@ static int take(void *self, void *before) {
   return INC_OK;
 }
 
+static void loading(void *self, inc_loader_stats *out) {
+  parts *p = self;
+  if (p->feed)
+    inc_feed_stats(p->feed, out);
+  else if (p->loader)
+    inc_loader_stats_get(p->loader, out);
+}
+
 static void drop(void *self) {
   parts *p = self;
   inc_loader_free(p->loader);
@@ -172,6 +180,7 @@ int inc_parts_new(const inc_parts_opts *o, inc_run_parts *out) {
                          bad,
                          drop,
                          o->eval ? judged : NULL,
-                         take};
+                         take,
+                         loading};
   return INC_OK;
 }

@@ -39,6 +39,7 @@ typedef struct inc_run_parts {
   /* Before the first step of a stage that is not the run's first: take the place of the parts before it, which
   ** are freed next.  NULL: there is nothing to take over. */
   int (*take)(void *self, void *before);
+  void (*loading)(void *self, inc_loader_stats *out); /* what its pictures cost so far, or NULL */
 } inc_run_parts;
 
 /* A 0-d tensor that is written before each step. */
@@ -131,15 +132,22 @@ typedef enum inc_run_state {
   INC_RUN_FAILED
 } inc_run_state;
 
+/* Seconds since the start by what went on: waiting for pictures, steps, validation, and log, checkpoints. */
+typedef struct inc_run_time {
+  double wait, compute, validate, save;
+} inc_run_time;
+
 typedef struct inc_run_status {
   inc_run_state state;
   int64_t step, steps, epoch, epochs; /* epoch from 1 */
   double loss, smooth_loss;           /* NaN before the first step */
   double lr, img_s;
   double data_wait; /* share of the time that went by waiting for data */
-  double eta;       /* seconds; below 0: not known yet */
-  double seconds;   /* since the start */
-  inc_run_val val;  /* n == 0: none yet */
+  inc_run_time time;
+  inc_loader_stats loading; /* pictures == 0: not known */
+  double eta;               /* seconds; below 0: not known yet */
+  double seconds;           /* since the start */
+  inc_run_val val;          /* n == 0: none yet */
   double best, best_loss;
   int64_t best_step, saved_step, bad;
   int64_t changes_at; /* steps made when the next stage begins; -1: none to come */

@@ -8,6 +8,7 @@
 local core = require 'inc.core'
 local args = require 'inc.args'
 local json = require 'inc.json'
+local limit = require 'inc.run.limit'
 local log = require 'inc.run.log'
 
 local Run = {__name = 'inc.run'}
@@ -84,6 +85,8 @@ function Run:__tostring()
   end
   if s.best then text = text .. ('\nbest so far: top-1 %.4f at step %d'):format(s.best, s.best_step) end
   if s.bad > 0 then text = text .. ('\n%d bad picture%s left out'):format(s.bad, s.bad == 1 and '' or 's') end
+  local limited = limit.words(s)
+  if limited then text = text .. '\n' .. limited end
   if s.error then text = text .. '\n' .. s.error end
   return text
 end
@@ -93,9 +96,15 @@ end
 local methods = {}
 
 --- What the run is doing: state, step, steps, epoch, epochs, loss, smooth_loss, lr, img_s, data_wait
--- (share of the time), eta (seconds), val, best, best_step, saved_step, bad, error.
--- > run:status().step
-function methods:status() return core.run_status(self.handle) end
+-- (share of the time), eta (seconds), val, best, best_step, saved_step, bad, error; time = {wait, compute,
+-- validate, save} in seconds so far; loading = {read, decode, resize, colour}, milliseconds of a worker for a
+-- picture; and limit, what limits the run: compute, decode, augmentation, reading or wait.
+-- > run:status().limit
+function methods:status()
+  local s = core.run_status(self.handle)
+  s.limit = limit.of(s)
+  return s
+end
 
 --- Finish the step, save a checkpoint and end. `resume` goes on from there.
 -- > run:stop()
@@ -270,6 +279,15 @@ local function say(lines)
   if #lines > 0 then io.stdout:flush() end
 end
 
+-- How it ended; raises what made it fail.
+local function say_end(self, quiet)
+  local text, why = last_words(self)
+  if not text then args.fail('%s', why) end
+  if quiet then return end
+  local limited = limit.words(core.run_status(self.handle))
+  say(limited and {limited, text} or {text})
+end
+
 --- Wait until the run is over, printing a line every few seconds. Raises what made it fail. Ctrl-C at the
 -- prompt ends the waiting and not the run; in a script the run saves and ends.
 -- @param options quiet = true prints nothing; every = seconds between lines
@@ -296,9 +314,7 @@ function methods:wait(options)
       last_plot = core.clock()
     end
   until over
-  local text, why = last_words(self)
-  if not text then args.fail('%s', why) end
-  if not o.quiet then say{text} end
+  say_end(self, o.quiet)
   return self
 end
 

@@ -26,6 +26,35 @@ test('a run learns and writes its folder', function()
   check.ok(#inc.core.run_checkpoints(out) <= 4)
 end)
 
+test('a run tells what limits it', function()
+  local limit = require 'inc.run.limit'
+  local pictures, out = make_pictures(3, 14, 48), tmp() .. '/run'
+  local run = tiny.run(tiny.net(), pictures, out, {steps = 20, val_every = 5})
+  local s = run:status()
+  local t = s.time
+  local sum = t.wait + t.compute + t.validate + t.save
+  check.ok(t.wait > 0 and t.compute > 0 and t.validate > 0 and t.save > 0)
+  check.ok(sum > 0.5 * s.seconds and sum < 1.5 * s.seconds + 0.1, ('%g of %g s'):format(sum, s.seconds))
+  for _, part in ipairs{'read', 'decode', 'resize'} do check.ok(s.loading[part] > 0, part) end
+  check.contains('compute decode augmentation reading', s.limit)
+  check.contains(tostring(run), 'limited by ' .. s.limit .. ': ')
+  -- what is told for each kind of run
+  local loading = {read = 0.1, decode = 0.5, resize = 0.2, colour = 0.4}
+  local function of(wait, l) return limit.of{time = {wait = wait, compute = 1, validate = 0, save = 0},
+    loading = l} end
+  check.equal(of(0.05, loading), 'compute')
+  check.equal(of(1, loading), 'augmentation')
+  loading.colour = 0
+  check.equal(of(1, loading), 'decode')
+  loading.read = 2
+  check.equal(of(1, loading), 'reading')
+  check.equal(of(1), 'wait')
+  check.equal(limit.words{time = {wait = 0, compute = 0, validate = 0, save = 0}}, nil)
+  check.equal(limit.words{time = {wait = 1, compute = 2, validate = 1, save = 0}, loading = loading},
+    'limited by reading: 50% of the time in steps, 25% waiting for pictures, 25% validating, 0% saving; '
+    .. 'a picture takes a worker 2.70 ms: reading 2.00, decode 0.50, augmentation 0.20')
+end)
+
 test('evaluate agrees with the run, whatever it is given', function()
   local pictures, out = make_pictures(3, 14, 48), tmp() .. '/run'
   local net = tiny.net()
