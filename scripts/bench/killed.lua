@@ -19,7 +19,7 @@ local function command(folder)
 end
 
 local function run(line)
-  local start, _, _, status = core.clock(), os.execute(line .. ' >/dev/null 2>&1')
+  local start, _, _, status = core.clock(), os.execute(('%s >/dev/null 2>%s/errors'):format(line, quote(out)))
   return core.clock() - start, status
 end
 
@@ -33,8 +33,11 @@ local function facts(path)
 end
 
 local whole, killed = out .. '/whole', out .. '/killed'
+core.make_folder(out)
 local seconds, status = run(command(whole))
-if status ~= 0 then error('the comparison failed: ' .. command(whole), 0) end
+if status ~= 0 then
+  error(('the comparison ended with %s: %s'):format(status, core.read_file(out .. '/errors')), 0)
+end
 print(('whole: %.0f s'):format(seconds))
 math.randomseed(os.time())
 for i = 1, kills do

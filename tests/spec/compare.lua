@@ -543,6 +543,19 @@ test('the example is a table that can be read', function()
   check.equal({s.entries[4].total, s.entries[4].read.batch, #s.seeds}, {60, 16, 3})
 end)
 
+test('the example of machine settings compares speeds', function()
+  local o = dofile(inc.root .. 'examples/25_hardware.lua')
+  o.data, o.weights = make_pictures(3, 14, 48), nil
+  for _, entry in ipairs(o) do entry.batch = entry.batch // 4 end
+  o[#o + 1], o.out, o.steps, o.live = tiny.net(), tmp() .. '/c', 12, false
+  local c = compare(o)
+  local words = flat(c)
+  check.contains(words, 'bf16 one core is ')
+  check.contains(words, 'img/s (paired t over 3 seeds')
+  check.equal({c.identity.entries[4].threads, c.facts.entries[3].batch, c.facts.metric}, {1, 2, 'img_s'})
+  for _, e in ipairs(c.facts.entries) do check.ok(e.final > 0, e.name) end
+end)
+
 test('the verb says what is wrong with its file', function()
   local dir = tmp()
   write_file(dir .. '/five.lua', 'return 5')

@@ -363,6 +363,33 @@ test("an optimizer of one's own is ten lines, and trains planned as eager", func
   check.equal(optim.averaged_sign{}:bind(weights(1)):slots()[2][2]:tolist(), {0.5, 0.5})
 end)
 
+test('an update is one kernel a parameter, the user\'s like the built-in ones', function()
+  local function commits(d)
+    local net = (nn.Linear{8} | nn.ReLU{} | nn.Linear{4}):build{4, 8}
+    local opt, list = d:bind(net), {}
+    local step = inc.plan(function(x, y)
+      local loss = net:loss(x, y)
+      loss:backward()
+      opt:step()
+      return loss
+    end)
+    step(inc.randn{4, 8}, inc.tensor{1, 2, 3, 4, dtype = 'i64'})
+    for line in tostring(step:explain()):gmatch '[^\n]+' do
+      if line:find '^ *%d+ commit ' and not line:find ' add_ ' then list[#list + 1] = line end
+    end
+    return list
+  end
+  optim.new('sign_of_mean', {slots = {'m'}, update = function(p, g, slot, h)
+    slot.m:lerp_(g, 0.1)
+    p:sub_(slot.m:sign() * h.lr)
+  end})
+  for _, line in ipairs(commits(optim.sign_of_mean{lr = 0.1})) do
+    check.contains(line, 'tile of lerp_ sign mul sub_')
+  end
+  for _, d in ipairs{optim.sign_of_mean{lr = 0.1}, optim.lion{}, optim.sgd{lr = 0.1, momentum = 0.9},
+    optim.adamw{}, optim.rmsprop{}, optim.adadelta{}} do check.equal(#commits(d), 4, d.name) end
+end)
+
 test("mistakes in an optimizer of one's own", function()
   local function update() end
   check.raises(function() optim.new('sgd', {update = update}) end,
