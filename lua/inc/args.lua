@@ -134,6 +134,9 @@ end
 
 local function got(v)
   if v == nil then return 'nothing' end
+  if type(v) == 'table' and rawget(v, '_spec') and rawget(v, '_name') then -- a class of layers
+    return ('%s itself: write %s{}'):format(v._name, v._name)
+  end
   local text = args.is_tensor(v) and 'a tensor' or args.show(v)
   return #text > 60 and 'a ' .. type(v) or text
 end
@@ -150,6 +153,16 @@ args.objects = {}
 -- @param inner names that are not for users, apart by spaces
 function args.object(name, methods, fields, inner)
   args.objects[name] = {methods = methods, fields = fields or {}, inner = inner or ''}
+end
+
+--- Is it an object of one of these kinds, and not a table of options?
+function args.is_object(v)
+  local meta = type(v) == 'table' and getmetatable(v)
+  for _, kind in pairs(meta and args.objects or {}) do
+    local methods = kind.methods
+    if methods == meta or methods == meta.__index or methods == meta.__names then return true end
+  end
+  return false
 end
 
 -- -- signatures ---------------------------------------------------------------------------------------------
@@ -278,7 +291,7 @@ function Spec:__tostring() return ('%s{%s}'):format(self.name, self.text) end
 --- Check a call. `defaults` (name -> value) come between what the user gave and the signature's own.
 function Spec:__call(given, defaults)
   if given == nil then given = {} end
-  if type(given) ~= 'table' or args.is_module(given) and not self.rest then
+  if type(given) ~= 'table' or args.is_module(given) or args.is_object(given) then
     args.fail('%s: expected one table, got %s: write %s{...}', self.name, got(given), self.name)
   end
   local values = {}

@@ -14,11 +14,17 @@ local args = require 'inc.args'
 local data = {}
 
 local Folder, Part = {}, {}
-Folder.__index, Part.__index = Folder, Part
+Folder.__index, Part.__names = Folder, Part
 args.object('folder', Folder)
 args.object('part', Part)
 
 local function note(format, ...) io.stderr:write(format:format(...), '\n') end
+
+-- The list of C behind it all, where somebody looks at it.
+debug.getregistry()['inc.images'].__tostring = function(images)
+  local info = images:info()
+  return ('the list of the %d pictures in %s'):format(info.train + info.val, info.root)
+end
 
 -- -- parts --------------------------------------------------------------------------------------------------
 
@@ -52,6 +58,16 @@ end
 --- part:image(i): the i-th picture whole, upright, as a u8 tensor [3, H, W].
 -- > flowers.val:image(-1):dtype()  --> u8
 function Part:image(i) return core.image(self:item(i).file) end
+
+--- part[i] is part:item(i) with its picture beside it, part[-1] the last; nil behind the last, so that ipairs
+-- goes through a part.
+function Part:__index(key)
+  if math.type(key) ~= 'integer' then return Part[key] end
+  if key == 0 or math.abs(key) > #self.indices then return nil end
+  local item = self:item(key)
+  item.picture = core.image(item.file)
+  return item
+end
 
 local view_options = 'augment:enum(inception|light|none|eval)?, size:int=299, crop:number?, ' ..
   'short_side:int?, filter:enum(bilinear|nearest|bicubic|area)?, antialias:bool?, flip:bool?, ' ..

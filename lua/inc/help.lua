@@ -10,13 +10,27 @@ local help = {}
 
 -- -- finding ----------------------------------------------------------------------------------------------
 
+-- A name and what it is in one row of the screen.
+local function row(name, width, text)
+  local host = require 'inc.host'
+  local room = (host.isatty(1) and host.size() or 80) - math.max(width, #name) - 4
+  if (utf8.len(text) or #text) > room then
+    text = text:sub(1, (utf8.offset(text, room - 2) or room - 2) - 1) .. '...'
+  end
+  return ('  %s%s %s'):format(name, (' '):rep(width - #name), text)
+end
+
+-- What is there for other files of ours, and not for users.
+local function is_inner(e) return (e.text[1] or ''):find '^%(for ' ~= nil end
+
 -- Names that begin with `prefix` and : or ., a line each with the first sentence: what a run can do.
 local function members(prefix)
   local lines = {}
   for name, e in pairs(index.all().names) do
     local of, sign = name:match '^(.-)([:.])[%w_]+$'
-    if of == prefix and (sign == ':' or require 'inc.args'.objects[prefix] or prefix == 'x') then
-      lines[#lines + 1] = ('  %-24s %s'):format(name, help.summary(e))
+    local fits = sign == ':' or prefix == 'x' or require 'inc.args'.objects[prefix]
+    if of == prefix and fits and not is_inner(e) then
+      lines[#lines + 1] = row(name, 24, help.summary(e))
     end
   end
   table.sort(lines)
@@ -24,7 +38,7 @@ local function members(prefix)
 end
 
 local function overview()
-  local lines = {'help "topic", help "name" or ?name; apropos "word" searches; tour() shows around.', '',
+  local lines = {'help "topic", help "name" or ?name; apropos "word" searches; tour() shows around', '',
     'Topics:'}
   for _, name in ipairs(topics.order) do
     lines[#lines + 1] = ('  %-10s %s'):format(name, topics.summary[name])
@@ -39,41 +53,20 @@ local function nearest(name)
   return require 'inc.args'.nearest(name:match '[%w_]*$', known)
 end
 
+-- Calls at the head of an entry, before what they do: "x:narrow(dim, first, n): ...".
+local calls = {'^[%w_.:]+%s?%b(): ', '^[%w_.:]+%s?%b{}: ', "^[%w_.:]+ '[^']*'[^:]*: ", '^[%w_]+[.:][%w_.]+: '}
+
 --- The first sentence of an entry.
 function help.summary(e)
-  local text = table.concat(e.text, ' '):gsub('^[%w_.:]+[%({ ][^:]*: ', ''):gsub('^[%w_]+[.:][%w_]+: ', '')
-  local sentence = (text:match '^(.-[.:;])%s' or text):gsub('[:;]$', '.')
-  return #sentence > 52 and sentence:sub(1, 49) .. '...' or sentence
-end
-
--- Text for a name, or nil and a sentence.
-local function by_name(name)
-  if name == '' then return overview() end
-  if type(topics[name]) == 'string' then return topics[name] end
-  local object = not index.all().names[name] and members(name)
-  if object then return object end
-  local found = index.find(name)
-  if #found > 0 then
-    local texts = {}
-    for i, e in ipairs(found) do
-      if i > 6 then texts[i] = ('(and %d more of this name)'):format(#found - 6) break end
-      texts[i] = entry.text(e)
-    end
-    return table.concat(texts, '\n\n')
+  local lines = {}
+  for i, line in ipairs(e.text) do
+    if line:find '^%s*@' then break end
+    lines[i] = line
   end
-  local value = entry.at_path(name)
-  if value ~= nil and type(value) ~= 'string' then
-    local text = help.of_value(value)
-    if text then return text end
-  end
-  local near = nearest(name)
-  return nil, ('no help on %q%s'):format(name, near and ('; did you mean %s?'):format(near) or '')
-end
-
-local function name_in(t, value)
-  for key, v in next, t or {} do
-    if v == value and type(key) == 'string' then return key end
-  end
+  local text = table.concat(lines, ' ')
+  for _, call in ipairs(calls) do text = text:gsub(call, '') end
+  local sentence = (text:match '^(.-[.;])%s' or text:match '^(.-):%s*$' or text):gsub('[;:]$', '.')
+  return sentence
 end
 
 -- What the documentation calls an object such as a run, by its metatable.
@@ -81,6 +74,60 @@ local function object_of(value)
   local meta = getmetatable(value)
   for name, object in pairs(require 'inc.args'.objects) do
     if meta and (meta.__index == object.methods or meta.__names == object.methods) then return name end
+  end
+end
+
+-- A value of the user's, by what it is and can do; nil for functions, modules and the like.
+local function of_variable(name)
+  local tokens, args = require 'inc.shell.lexer'.tokens(name), require 'inc.args'
+  local value = tokens[1] and require 'inc.shell.fields'.value_of(tokens, #tokens)
+  local kind = type(value) == 'table' and object_of(value)
+  if kind then
+    local article = kind:find '^[aeiou]' and 'an' or 'a'
+    return ('%s is %s %s:\n%s'):format(name, article, kind, members(kind))
+  end
+  return (args.is_module(value) or args.is_tensor(value)) and help.of_value(value) or nil
+end
+
+-- Entries such as data.folder, without functions of the same name inside our modules.
+local function outermost(list)
+  local kept = {}
+  for _, e in ipairs(list) do
+    if not e.name:find '[.:].*[.:]' then kept[#kept + 1] = e end
+  end
+  return kept
+end
+
+-- All that is documented under a name, and then what such an object can do; nil when nothing is.
+local function documented(name)
+  local object, texts = members(name), {}
+  local found = index.find(name)
+  if object then found = outermost(found) end
+  for i, e in ipairs(found) do
+    if i > 6 then texts[i] = ('(and %d more of this name)'):format(#found - 6) break end
+    texts[i] = entry.text(e)
+  end
+  texts[#texts + 1] = object
+  return texts[1] and table.concat(texts, '\n\n')
+end
+
+-- Text for a name, or nil and a sentence.
+local function by_name(name)
+  if name == '' then return overview() end
+  if type(topics[name]) == 'string' then return topics[name] end
+  local own = not index.all().names[name] and not members(name) and of_variable(name)
+  local text = own or documented(name)
+  if text then return text end
+  local value = entry.at_path(name)
+  text = value ~= nil and type(value) ~= 'string' and help.of_value(value)
+  if text then return text end
+  local near = nearest(name)
+  return nil, ('no help on %q%s'):format(name, near and ('; did you mean %s?'):format(near) or '')
+end
+
+local function name_in(t, value)
+  for key, v in next, t or {} do
+    if v == value and type(key) == 'string' then return key end
   end
 end
 
@@ -116,7 +163,10 @@ function help.source(what)
   local value = what
   if type(what) == 'string' then value = entry.at_path(what) end
   if type(value) == 'table' and rawget(value, 'forward') then value = rawget(value, 'forward') end
-  if type(value) ~= 'function' then return nil, ('%s: expected a Lua function'):format(tostring(what)) end
+  if type(value) ~= 'function' then
+    return nil, ('%s: expected a Lua function, got %s; ?%s tells what it is'):format(what,
+      value == nil and 'nothing' or 'a ' .. type(value), what)
+  end
   local info = debug.getinfo(value, 'S')
   if info.what == 'C' then return nil, ('%s: built in, written in C'):format(tostring(what)) end
   local text = require 'inc.shell.errors'.sources[info.source]
@@ -141,10 +191,10 @@ function help.search(word)
   local function add(name, text, summary)
     if seen[name] or not (name .. ' ' .. text):lower():find(wanted, 1, true) then return end
     seen[name] = true
-    lines[#lines + 1] = ('  %-26s %s'):format(name, summary)
+    lines[#lines + 1] = row(name, 26, summary)
   end
   for name, e in pairs(index.all().names) do
-    if name == e.name then add(name, table.concat(e.text, ' '), help.summary(e)) end
+    if name == e.name and not is_inner(e) then add(name, table.concat(e.text, ' '), help.summary(e)) end
   end
   for name, text in pairs(require 'inc.help.options'.common) do add(name .. ' =', text, text) end
   for _, name in ipairs(topics.order) do add('help ' .. name, topics[name], topics.summary[name]) end

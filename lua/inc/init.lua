@@ -115,6 +115,20 @@ local lazy_global = {}
 for _, name in ipairs(global_modules) do lazy_global[name] = true end
 for _, name in ipairs(verbs) do lazy_global[name] = true end
 
+local plain_print = print
+
+local function printable(v)
+  if type(v) ~= 'table' or getmetatable(v) then return v end
+  return inc.show.value(v)
+end
+
+-- print: a table without a metatable as it would be typed; its address tells nobody anything.
+local function print_values(...)
+  local values = table.pack(...)
+  for i = 1, values.n do values[i] = printable(values[i]) end
+  plain_print(table.unpack(values, 1, values.n))
+end
+
 local function install(env)
   local meta = getmetatable(env) or {}
   local before = meta.__index
@@ -125,6 +139,7 @@ local function install(env)
   end
   meta.__names = lazy_global
   rawset(env, 'inc', inc)
+  rawset(env, 'print', print_values)
   setmetatable(env, meta)
 end
 

@@ -77,9 +77,21 @@ local function validation(v)
   return ('held out: top-1 %.4f, top-5 %.4f, loss %.4f (%d pictures)'):format(v.top1, v.top5, v.loss, v.n)
 end
 
+-- What was asked of the run and it has not done yet, because it is done between two steps.
+local function to_come(self, s)
+  local asked = self.asked
+  if not asked or core.run_over(self.handle) then return nil end
+  if asked.what == 'stop' then return 'stops after this step, and saves' end
+  if asked.what == 'pause' and s.state == 'running' then return 'rests after this step' end
+  if asked.what == 'continue' and s.state == 'paused' then return 'goes on' end
+  if asked.what == 'set' and s.step <= asked.step + 1 then return 'from the next step on: ' .. asked.text end
+end
+
 function Run:__tostring()
   local s = core.run_status(self.handle)
   local text = ('run %s: %s, %s'):format(self.folder, s.state, progress(s))
+  local soon = to_come(self, s)
+  if soon then text = text .. '\n' .. soon end
   if s.changes_at and s.changes_at > s.step then
     text = text .. ('\nreplays what was done before, up to step %d'):format(s.changes_at)
   end
@@ -110,6 +122,7 @@ end
 -- > run:stop()
 function methods:stop()
   core.run_stop(self.handle)
+  self.asked = {what = 'stop'}
   return self
 end
 
@@ -117,6 +130,7 @@ end
 -- > run:pause()
 function methods:pause()
   core.run_pause(self.handle, true)
+  self.asked = {what = 'pause'}
   return self
 end
 
@@ -124,6 +138,7 @@ end
 -- > run:pause(); run:continue()
 methods['continue'] = function(self)
   core.run_pause(self.handle, false)
+  self.asked = {what = 'continue'}
   return self
 end
 
@@ -148,7 +163,9 @@ function methods:set(numbers) return require('inc.run.swap').set(self, numbers) 
 -- > run:on('epoch', function(r) print(r) end)
 function methods:on(kind, f)
   local kinds = {'epoch', 'val', 'save', 'best', 'bad', 'end'}
-  if not table.concat(kinds, ' '):find(tostring(kind), 1, true) then
+  local known = false
+  for _, each in ipairs(kinds) do known = known or each == kind end
+  if not known then
     args.fail('run:on: %s: unknown event%s', tostring(kind), args.hint(kind, kinds))
   end
   self.hooks[#self.hooks + 1] = {kind = kind, f = f}
@@ -320,7 +337,7 @@ end
 
 --- (for the shell) A status line for the prompt, and lines to show above it.
 local function shell_idle()
-  local lines, status = {}, nil
+  local lines, status, first, going = {}, nil, nil, 0
   for _, run in ipairs{table.unpack(active)} do
     for _, list in ipairs{drain(run)} do table.move(list, 1, #list, #lines + 1, lines) end
     if core.run_over(run.handle) then
@@ -328,8 +345,13 @@ local function shell_idle()
       local text, why = last_words(run)
       lines[#lines + 1] = text or ('run %s failed: %s'):format(run.folder, why)
     else
+      going = going + 1
       status = status or progress(core.run_status(run.handle))
+      first = first or run
     end
+  end
+  if going > 1 then -- which one it is, and that there are more
+    status = ('%s: %s  (%d more: runs())'):format(first.folder:match '[^/]*$', status, going - 1)
   end
   return status, lines
 end

@@ -39,7 +39,11 @@ end
 -- @param file write a PNG here; without one, where the terminal shows no pictures, it goes to
 --   ~/.cache/incsh/sheets, where the newest 20 stay
 -- > show{flowers, n = 12, file = 'sheet.png'}
-local function show_pictures(_, given)
+local function show_pictures(_, given, more)
+  if more ~= nil then
+    args.fail('show: expected one table, got two values: write show{...%s}',
+      math.type(more) == 'integer' and ', n = ' .. more or '')
+  end
   local o = checked(given)
   local list, note = require 'inc.show.pictures'.all(o)
   require 'inc.show.sheet'.show(list, o, note)

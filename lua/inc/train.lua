@@ -148,7 +148,7 @@ end
 -- -- resume -------------------------------------------------------------------------------------------------
 
 trainer.resume_spec = args.spec('resume',
-  'run:string; steps:int?, epochs:number?, net:module?, workers:int?, ' ..
+  'run:any; steps:int?, epochs:number?, net:module?, workers:int?, ' ..
   'accept_changes:bool=false, plot:bool?')
 
 local function more_steps(o, given)
@@ -282,7 +282,12 @@ end
 
 --- (for compare) Resume with a job's inner fields.
 function trainer.go_on(given, inner)
-  local r = trainer.resume_spec(type(given) == 'string' and {given} or given)
+  local single = type(given) == 'string' or Run.is_run(given)
+  local r = trainer.resume_spec(single and {given} or given)
+  if Run.is_run(r.run) then r.run, r.net = r.run.folder, r.net or not r.run.job.made and r.run.net or nil end
+  if type(r.run) ~= 'string' then
+    args.fail('resume: run: expected a run or its folder, got %s', args.show(r.run))
+  end
   local path = folder.check_run(r.run, 'resume')
   local lock <close> = core.run_lock(path) -- empty once the run has it
   local config = folder.read_config(path)
@@ -312,9 +317,9 @@ function trainer.go_on(given, inner)
 end
 
 --- Go on with a run from its newest good checkpoint, as if it had never stopped.
--- @param run its folder
+-- @param run a run, or its folder
 -- @param steps, epochs a new total, to go further than was asked at first
--- @param net the net, when it was made by hand and not by a model
+-- @param net the net, when it was made by hand and not by a model (a run of this session knows its own)
 -- @param accept_changes go on although the pictures are not the same any more
 -- > again = resume{'runs/first', epochs = 8}
 function trainer.resume(given)

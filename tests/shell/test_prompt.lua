@@ -87,6 +87,14 @@ check('errors: message, hint, line; no frame of ours; trace()', function()
   term.equal(t:run 'error{code = 7}', 'error: {code = 7}')
   term.equal(t:run 'resum{}', "error: attempt to call a nil value (global 'resum')\n" ..
     '  hint: did you mean resume?')
+  term.equal(t:run 'optim.adm{}', "error: attempt to call a nil value (field 'adm')\n" ..
+    '  hint: did you mean optim.adam?')
+  t:run 'net, flowers = nn.ReLU{}, {}'
+  term.equal(t:run 'net:parameter()', "error: attempt to call a nil value (method 'parameter')\n" ..
+    '  hint: did you mean net:parameters?')
+  term.equal(t:run 'train{net, flower, steps = 3}', 'error: train: expected data: a folder, or what ' ..
+    'data.folder gives\n  hint: flower is nil: did you mean flowers?')
+  term.equal(t:run 'print({1, {a = 2}}, 3)', '{1, {a = 2}}    3')
   term.equal(t:run 'Conv2d{3}', "error: attempt to call a nil value (global 'Conv2d')\n" ..
     '  hint: did you mean nn.Conv2d?')
 end)

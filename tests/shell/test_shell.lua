@@ -98,7 +98,7 @@ check('values as text', function()
   term.equal(show.value(loop), '{me = <the table itself>}')
   term.equal(show.value {{{{{{1}}}}}}, '{{{{{{...}}}}}}')
   term.equal(show.value 'a\n"b"', '"a\\n\\"b\\""')
-  term.equal(show.value(print), 'function: builtin')
+  term.equal(show.value(select), "function: builtin")
   term.contains(show.value(function(a, b, ...) end), 'function(a, b, ...) ')
   term.equal(show.value(setmetatable({}, {__tostring = function() return 'mine' end})), 'mine')
   local long = {}

@@ -20,6 +20,12 @@ test('a folder prints and has its parts', function()
   check.contains(tostring(d), '  class   train     val\n  a           4       0')
   check.equal(d.train:item(1).class, 'a')
   check.equal(d.train:item(-1).label, 2)
+  check.equal({d.train[1].class, d.train[-1].label, d.train[9] == nil}, {'a', 2, true})
+  check.equal(d.train[1].picture:dtype(), 'u8')
+  local n = 0
+  for i, item in ipairs(d.train) do n = n + (item.file == d.train:item(i).file and 1 or 0) end
+  check.equal(n, 8)
+  check.contains(tostring(d.images), 'pictures in ')
   check.equal(d.train:image(1):shape(), {3, 20, 30})
   check.equal(d.train:image(1)[{1, 5, 7}]:item(), 41)
   check.raises(function() d.train:item(9) end, 'train: expected a picture from 1 to 8, got 9')

@@ -85,7 +85,7 @@ test('help shows arguments, units, defaults and an example', function()
   check.contains(inc.help.text 'train', 'On the command line: incsh train DATA --name value')
   check.contains(inc.help.text 'conv2d', 'stride = 1')
   for _, line in ipairs{'run:stop', 'run.log', 'run:set'} do check.contains(inc.help.text 'run', line) end
-  check.equal(inc.help.text(optim.sgd{lr = 1}), inc.help.text 'optimizer')
+  check.contains(inc.help.text 'optimizer', inc.help.text(optim.sgd{lr = 1}))
   check.equal(inc.help.text(inc.ones{1}), inc.help.text 'tensors')
   check.contains(inc.help.text(nn.Conv2d), 'nn.Conv2d{out_channels')
   check.contains(inc.help.text(inc.relu), 'inc.relu(x)')
@@ -95,6 +95,25 @@ test('an unknown name gets the nearest', function()
   local text, why = inc.help.text 'Sequental'
   check.ok(text == nil)
   check.equal(why, 'no help on "Sequental"; did you mean Sequential?')
+end)
+
+test("a variable of the user's is told by what it is, not by what has a name like it", function()
+  local before = rawget(_G, 'flowers')
+  rawset(_G, 'flowers', optim.sgd{lr = 1})
+  local text = inc.help.text 'flowers'
+  rawset(_G, 'flowers', before)
+  check.equal(text:match '[^\n]*', 'flowers is an optimizer:')
+  check.contains(text, 'optimizer:bind')
+  check.contains(inc.help.text 'folder', 'data.folder{path')
+  check.contains(inc.help.text 'folder', 'folder:show')
+end)
+
+test('a summary begins where the sentence does, and takes the room there is', function()
+  check.equal(inc.help.summary(index.all().names['inc.show']),
+    'A contact sheet of pictures, with captions: in the terminal, or as a PNG.')
+  check.equal(inc.help.summary(index.all().names['part:image']),
+    'the i-th picture whole, upright, as a u8 tensor [3, H, W].')
+  check.ok(not inc.help.search 'plot':find 'file_script', 'a function that is not for users')
 end)
 
 test('apropos finds names, texts, options and topics', function()

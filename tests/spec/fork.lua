@@ -155,7 +155,7 @@ test('what a fork cannot be', function()
   refused({step = 4, steps = 20, epochs = 3}, 'fork: steps and epochs: expected one of them, got both')
   check.raises(function() run:fork{step = 4, out = dir .. '/a'} end, '~holds a run already')
   check.raises(function() fork{dir .. '/a', step = 4, out = dir .. '/b'} end,
-    'fork: the net of this run was made by hand: give it as net = ...')
+    'fork: the net of this run was made by hand: give it too, as in fork{..., net = net}')
   check.raises(function() fork{3} end, 'fork: expected a run or its folder, got 3')
   check.raises(function() fork{dir} end, ('fork: %s: is no run: it has no config.json'):format(dir))
   os.remove(dir .. '/a/start.safetensors')

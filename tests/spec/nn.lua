@@ -204,6 +204,31 @@ test('batch norm: training moves the statistics, evaluation uses them', function
   check.ok(not net.bn.training and net:train().bn.training)
 end)
 
+test('layer.p is the probability of a dropout layer, and may be set', function()
+  local d = nn.Dropout{0.5}
+  check.equal(d.p, 0.5)
+  d.p = 0.9
+  check.equal(tostring(d), 'nn.Dropout{0.9}')
+  check.close(d(inc.ones{1000}):max():item(), 10, 1e-3)
+end)
+
+test('calls that PyTorch would take are answered with what to write', function()
+  check.raises(function() nn.Sequential(nn.ReLU{}, nn.ReLU{}) end,
+    'nn.Sequential: expected one table, got nn.ReLU{}: write nn.Sequential{...}')
+  check.raises(function() nn.Sequential{nn.ReLU{}, nn.ReLU} end,
+    'nn.Sequential: value 2: expected a layer, got nn.ReLU itself: write nn.ReLU{}')
+  check.raises(function() show(inc.ones{3, 4, 4}, 6) end,
+    'show: expected one table, got two values: write show{..., n = 6}')
+end)
+
+test('summary finds a shape out', function()
+  local net = nn.Sequential{nn.Conv2d{4, kernel_size = 3}, nn.ReLU{}}
+  check.contains(tostring(net:summary()), 'for an input {2, 3, 299, 299}\n')
+  net:build{1, 3, 8, 8}
+  check.contains(tostring(net:summary()), 'for an input {1, 3, 8, 8}\n')
+  check.equal(net:summary{1, 3, 9, 9}.input, nil)
+end)
+
 test('dropout drops in training only, and differently each time', function()
   inc.seed(1)
   local drop, x = nn.Dropout{0.5}, inc.ones{1000}

@@ -111,13 +111,17 @@ test('messages: pause, set, save, stop', function()
   local pictures, out = make_pictures(3, 14, 48), tmp() .. '/run'
   local run = train(tiny.options(tiny.net(), pictures, out, {steps = 100000, save_every = 100000,
     val_every = 100000}))
-  run:pause()
+  inc.core.run_wait(run.handle, 0.05)
+  check.equal(tostring(run:pause()):match '\n([^\n]*)' or 'rests', tostring(run):find 'paused' and 'rests' or
+    'rests after this step')
   while run:status().state ~= 'paused' do inc.core.run_wait(run.handle, 0.01) end
+  check.ok(not tostring(run):find 'rests')
   local step = run:status().step
   inc.core.run_wait(run.handle, 0.05)
   check.equal(run:status().step, step)
-  run:set{lr = 0.001}
-  run:continue()
+  check.contains(tostring(run:set{lr = 0.001}), 'from the next step on: lr = 0.001')
+  local text = tostring(run:continue())
+  check.ok(text:find 'running' or text:find '\ngoes on')
   while run:status().step < step + 20 do inc.core.run_wait(run.handle, 0.01) end
   run:stop():wait{quiet = true}
   local s, log = run:status(), run.log
@@ -141,6 +145,27 @@ test('a net in training is saved and judged between two steps', function()
   end), 0)
   run:stop():wait{quiet = true}
   check.equal(#inc.core.load(dir .. '/a.safetensors'), #net:state())
+end)
+
+test('a net made by hand: the size that was asked for, channels found out, dropout set', function()
+  local pictures, dir = make_pictures(2, 8, 48), tmp()
+  local net = nn.Sequential{nn.Flatten{}, nn.Dropout{0.5}, nn.Linear{2}}
+  local run = train{net, pictures, out = dir .. '/a', steps = 2, batch = 4, size = 16, dropout = 0.25}
+  check.equal(net[3].weight:shape(), {2, 3 * 16 * 16})
+  check.equal({net.preprocess.size, net[2].p}, {16, 0.25})
+  run:set{dropout = 0.125}
+  run:wait{quiet = true}
+  check.equal(net[2].p, 0.125)
+  check.equal(predict{run, pictures}.pictures[1].top[1].class:match 'class%d' ~= nil, true)
+  local again = resume{run, steps = 4}:wait{quiet = true}
+  check.equal({again:status().step, again.net == net}, {4, true})
+  check.raises(function() resume{dir .. '/a', steps = 6} end,
+    'resume: the net of this run was made by hand: give it too, as in resume{..., net = net}')
+  check.raises(function() resume{3} end, 'resume: run: expected a run or its folder, got 3')
+  check.raises(function() train{net, pictures, aux = true, batch = 4} end,
+    'train: aux: is for the model that train makes; this net was given')
+  check.raises(function() train(net, pictures) end,
+    'train: expected one table, got a net: write train{net, data, ...}')
 end)
 
 test('hooks run in Lua, in order', function()

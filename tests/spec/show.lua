@@ -254,6 +254,16 @@ test('tables: order, depth, cycles, a limit to it all', function()
   check.ok(#value(_G) < 6000, #value(_G) .. ' bytes')
 end)
 
+test('long lists: their ends, and equal numbers once', function()
+  local column = {}
+  for i = 1, 400 do column[i] = i % 147 == 0 and i or 0 / 0 end
+  check.equal(value(column), '{nan (146 times), 147, nan (146 times), 294, nan (106 times)}')
+  for i = 1, 400 do column[i] = i end
+  check.contains(value(column), '90, ... 300 more ..., 391,')
+  check.contains(value(column), ' 400\n}')
+  check.equal(value{0 / 0, -(0 / 0), 1, 1, 1, 1, 1}, '{nan, nan, 1, 1, 1, 1, 1}')
+end)
+
 test('strings as Lua has them; a long text of several lines stands for itself', function()
   check.equal(value 'a\n\t"\0', '"a\\n\\t\\"\\0"')
   check.equal(value 'b\200', '"b\\200"')

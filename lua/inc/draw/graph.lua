@@ -252,8 +252,8 @@ local function first_layer(net)
   end
 end
 
--- Shapes to try where none was given: that of the preprocessing, or what the first layer takes.
-local function guesses(net)
+--- Shapes to try where none was given: that of the preprocessing, or what the first layer takes.
+function graph.guesses(net)
   local preprocess = net._plain.preprocess
   if preprocess and preprocess.size then return {{2, 3, preprocess.size, preprocess.size}} end
   local layer, kind = first_layer(net)
@@ -279,7 +279,7 @@ end
 -- @param most so many levels of blocks are opened; deeper ones are one box
 function graph.of(net, shape, most)
   local text, why
-  for _, each in ipairs(shape and {shape} or guesses(net)) do
+  for _, each in ipairs(shape and {shape} or graph.guesses(net)) do
     local ok, result = pcall(traced, net, each)
     if ok then
       text, shape = result, each

@@ -31,7 +31,7 @@ local layers = {
   Conv2d = conv, MaxPool2d = pool 'max pool', AvgPool2d = pool 'avg pool',
   AdaptiveAvgPool2d = adaptive 'avg pool', AdaptiveMaxPool2d = adaptive 'max pool',
   Linear = function(o) return ('linear, %d'):format(o.out_features), 'linear' end,
-  Dropout = function(o) return ('dropout %g'):format(o.p), 'dropout' end,
+  Dropout = function(_, module) return ('dropout %g'):format(module.p), 'dropout' end,
   BatchNorm2d = function() return 'batch norm', 'norm' end,
 }
 
@@ -39,7 +39,7 @@ local layers = {
 local function inside(module)
   for _, entry in ipairs(module:named_modules()) do
     local make = entry[2] ~= module and layers[entry[2]._class._short]
-    if make and entry[2].options then return make(entry[2].options) end
+    if make and entry[2].options then return make(entry[2].options, entry[2]) end
   end
 end
 
@@ -48,7 +48,7 @@ end
 function label.layer(module, guests)
   local make = layers[module._class._short]
   if not (make and module.options) then make = inside end
-  local text, kind = make(make == inside and module or module.options)
+  local text, kind = make(make == inside and module or module.options, module)
   text, kind = text or module._class._short, kind or 'other'
   for _, each in ipairs(guests or {}) do text = label.layer(each) .. ' + ' .. text end
   return text, kind

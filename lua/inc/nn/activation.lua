@@ -69,17 +69,22 @@ layers.Identity = Identity
 -- @param start_dim, end_dim the first and last dim to join
 -- > nn.Flatten{}(inc.zeros{2, 3, 4}):shape()  --> {2, 12}
 local Flatten = base.class('nn.Flatten', 'start_dim:int=2, end_dim:int=-1;')
-function Flatten:forward(x) return x:flatten(self.options) end
+function Flatten:forward(x)
+  if not x:is_contiguous() then x = x:contiguous() end -- pictures may be channels-last
+  return x:flatten(self.options)
+end
 layers.Flatten = Flatten
 
 --- Sets elements to zero with probability p while training and scales the others by 1 / (1 - p). Which ones
--- depends on the seed, the step and the layer only.
+-- depends on the seed, the step and the layer only. layer.p may be set to another number.
 -- > nn.Dropout{0.2}
 local Dropout = base.class('nn.Dropout', 'p:number=0.5;')
+function Dropout:setup(options) self.p = options.p end
 function Dropout:forward(x)
-  if not self.training or self.options.p == 0 then return x end
-  return core.dropout(x, core.rng(), {p = self.options.p, stream = core.stream()})
+  if not self.training or self.p == 0 then return x end
+  return core.dropout(x, core.rng(), {p = self.p, stream = core.stream()})
 end
+function Dropout:describe_call() return self._class._spec:describe{p = self.p} end
 layers.Dropout = Dropout
 
 return layers

@@ -92,6 +92,7 @@ end
 local finished = {} -- what ends a trace whose graph nobody wants
 
 local function run_blank(self, shape)
+  rawset(self, '_seen', shape)
   quietly(self, function()
     local _, why = pcall(core.plan_trace, function(x)
       self(x)
@@ -139,6 +140,7 @@ function Summary:__tostring()
     end
     lines[n] = table.concat(line, '  ')
   end
+  if self.input then table.insert(lines, 1, 'for an input ' .. args.show(self.input)) end
   return table.concat(lines, '\n')
 end
 
@@ -178,12 +180,25 @@ local function collect(self, rows, names)
   end
 end
 
+-- The shape of an input, found out: the one that was last run, or one that the net can do with.
+local function guessed(self)
+  if rawget(self, '_seen') then return rawget(self, '_seen') end
+  for _, shape in ipairs(require 'inc.draw.graph'.guesses(self)) do
+    if pcall(run_blank, self, shape) then return shape end
+  end
+  args.fail 'summary: expected the shape of an input, as in net:summary{32, 3, 299, 299}'
+end
+
 --- A row a layer: name, output shape, parameters, FLOPs (two for a multiplication with addition), and bytes
 -- of the output. The result prints as a table; summary[i] has the fields of row i and summary.total the sums.
+-- @param shape of an input; that of the last build or summary when left out, or what the net's
+--   preprocessing or first layer takes
 -- > net:summary{32, 3, 299, 299}
 function Module:summary(shape)
+  local guess = not shape and guessed(self)
+  shape = shape or guess
   check_shape('summary', shape)
-  local rows, names = setmetatable({}, Summary), {}
+  local rows, names = setmetatable({input = guess or nil}, Summary), {}
   for _, entry in ipairs(self:named_modules()) do names[entry[2]] = entry[1] end
   base.watching(collect(self, rows, names), run_blank, self, shape)
   local total = {name = 'total', layer = '', parameters = self:count_parameters(), flops = 0, bytes = 0}

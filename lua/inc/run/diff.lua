@@ -163,11 +163,17 @@ local function finite(v) return v == v and v ~= math.huge and v ~= -math.huge en
 -- Is more better? Losses, norms and times say no.
 local function higher_is_better(name) return name:find 'top%d' ~= nil end
 
+-- Of equal top-1 the one with the lower loss is best, as for the run itself.
+local function breaks_tie(columns, name, c, i, best)
+  local loss = name == 'val.top1' and c.y[i] == c.y[best] and columns['val.loss']
+  return loss and loss[c.row[i]] < loss[c.row[best]]
+end
+
 -- Steps and values of a column where it has some, the smoothed values with them.
 local function curve(columns, name, weight)
-  local c = {step = {}, y = {}}
+  local c = {step = {}, y = {}, row = {}}
   for i, v in ipairs(columns[name] or {}) do
-    if finite(v) then c.step[#c.step + 1], c.y[#c.y + 1] = columns.step[i], v end
+    if finite(v) then c.step[#c.step + 1], c.y[#c.y + 1], c.row[#c.row + 1] = columns.step[i], v, i end
   end
   if #c.y == 0 then return nil end
   -- measured now and then, a held-out score is no noise of single batches
@@ -176,7 +182,7 @@ local function curve(columns, name, weight)
   for i, v in ipairs(c.smoothed) do
     local better = v < c.smoothed[best]
     if higher_is_better(name) then better = v > c.smoothed[best] end
-    if better then best = i end
+    if better or breaks_tie(columns, name, c, i, best) then best = i end
   end
   c.final, c.best, c.best_step = c.smoothed[#c.y], c.smoothed[best], c.step[best]
   return c

@@ -221,7 +221,13 @@ function swap.set(run, given)
   numbers.group = nil
   if core.run_over(run.handle) then check_going(run, 'run:set') end
   if not group and only_live(run, numbers) then
-    for name, value in pairs(numbers) do core.run_set(run.handle, name, value) end
+    local said = {}
+    for name, value in pairs(numbers) do
+      core.run_set(run.handle, name, value)
+      said[#said + 1] = ('%s = %s'):format(name, args.show(value))
+    end
+    table.sort(said)
+    run.asked = {what = 'set', text = table.concat(said, ', '), step = core.run_status(run.handle).step}
     return run
   end
   run:held(function()

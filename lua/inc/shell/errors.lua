@@ -83,26 +83,11 @@ local function text_of(err)
   return ok and text or '(an error object that cannot be printed)'
 end
 
--- Names that may be meant by a global that is not there: those of the shell, and what stands in its tables
--- under just this name.
-local function meant(word)
-  local args, names = require 'inc.args', {}
-  for name in next, _G do names[#names + 1] = tostring(name) end
-  for name in next, (getmetatable(_G) or {}).__names or {} do names[#names + 1] = name end
-  table.sort(names)
-  local inc = rawget(_G, 'inc')
-  for _, place in ipairs{'nn', 'optim', 'data', 'models', 'recipes'} do
-    local t = type(inc) == 'table' and inc[place]
-    if type(t) == 'table' and rawget(t, word) ~= nil then return place .. '.' .. word end
-  end
-  if type(inc) == 'table' and rawget(inc, word) ~= nil then return 'inc.' .. word end
-  return args.nearest(word, names, #word < 6 and 1 or 2)
-end
-
-local function hint_for(message)
-  local word = message:match "^attempt to %a+ a nil value %(global '([%w_]+)'%)"
-  local ok, name = pcall(meant, word or '')
-  return word and ok and name and ('did you mean %s?'):format(name) or nil
+-- A hint where the failure comes from a name that is not there.
+local function hint_for(message, source, line)
+  local text = source and line and source_line(source, line)
+  local ok, hint = pcall(function() return require 'inc.shell.meant'.hint(message, text) end)
+  return ok and hint or nil
 end
 
 local function source_of(where) return (where:find '%.lua$' and '@' or '=') .. where end
@@ -116,7 +101,8 @@ function errors.capture(err)
   local bare, own_name, own_line = strip_position(text)
   if own_name then name, line, source = own_name, own_line, source_of(own_name) end
   local message, hint = bare:match '^(.-)\nhint: (.*)$'
-  local record = {is_record = true, value = err, message = message or bare, hint = hint or hint_for(bare),
+  hint = hint or hint_for(bare, source, line)
+  local record = {is_record = true, value = err, message = message or bare, hint = hint,
     where = name, line = line, source = source}
   record.interrupted = host.interrupted()
   record.trace = debug.traceback(text, 2)

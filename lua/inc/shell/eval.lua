@@ -227,6 +227,8 @@ local function run(self, result, f, ...)
     e.message = e.message:gsub("%(upvalue '([%w_]+)'%)", function(name) -- what is one for Lua is a local here
       return self.locals[name] and ("(local '%s')"):format(name)
     end)
+    local entry = errors.sources[result.chunk]
+    if not e.hint and entry then e.hint = require 'inc.shell.meant'.entry_hint(e.message, entry, self) end
     result.error = e
     return result
   end

@@ -13,6 +13,8 @@ local EDGE = 3            -- entries kept at each end of a long dim
 local WHOLE = 1000        -- tensors of so many elements are shown whole
 local BLOCKS = 6          -- matrices of a tensor with more than two dims
 local MAX_ITEMS = 100     -- entries of a table
+local TAIL = 10           -- of them, the last ones of a long list
+local LEAST_RUN = 4       -- so many equal numbers in it are shown as one
 local BUDGET = 400        -- entries of a table and of all tables in it
 local LONG = 200          -- bytes of a text that stands for itself when it has several lines
 local MAX_DEPTH = 5
@@ -248,13 +250,16 @@ end
 
 local table_text
 
+local function text_of_string(v, depth)
+  return depth == 0 and #v > LONG and v:find '\n' and utf8.len(v) and v:gsub('\n$', '') or string_text(v)
+end
+
 local function inner_text(v, state, depth, indent)
   local kind = type(v)
-  if kind == 'string' then
-    return depth == 0 and #v > LONG and v:find '\n' and utf8.len(v) and v:gsub('\n$', '') or string_text(v)
-  end
+  if kind == 'string' then return text_of_string(v, depth) end
   if kind == 'function' then return depth == 0 and function_text(v) or 'function' end
   if kind == 'table' then return table_text(v, state, depth, indent) end
+  if v ~= v then return 'nan' end
   local text = tostring(v)
   if kind == 'userdata' and depth > 0 and args.is_tensor(v) then
     return 'tensor ' .. footer(v, v:shape())
@@ -262,11 +267,35 @@ local function inner_text(v, state, depth, indent)
   return text
 end
 
+local function same_number(a, b) return type(a) == 'number' and (a == b or a ~= a and b ~= b) end
+
+-- How many entries from i on are one number; of a column of a log most may be nan.
+local function run_length(t, i, n)
+  local first, last = rawget(t, i), i
+  while last < n and same_number(first, rawget(t, last + 1)) do last = last + 1 end
+  return last - i + 1
+end
+
+-- A long list shows its ends, and a number that comes again and again once.
+local function list_items(t, n, state, depth, indent)
+  local list, i = {}, 1
+  while i <= n do
+    local again = n > MAX_ITEMS and run_length(t, i, n) or 1
+    local text = inner_text(rawget(t, i), state, depth + 1, indent)
+    if again >= LEAST_RUN then list[#list + 1] = ('%s (%d times)'):format(text, again)
+    else again, list[#list + 1] = 1, text end
+    i, state.left = i + again, state.left - 1
+    if #list == MAX_ITEMS - TAIL and n - i >= TAIL then
+      list[#list + 1] = ('... %d more ...'):format(n - i + 1 - TAIL)
+      i = n - TAIL + 1
+    end
+  end
+  return list
+end
+
 local function items(t, state, depth, indent)
-  local list, n = {}, rawlen(t)
-  state.left = state.left - math.min(n, MAX_ITEMS)
-  for i = 1, math.min(n, MAX_ITEMS) do list[i] = inner_text(rawget(t, i), state, depth + 1, indent) end
-  if n > MAX_ITEMS then list[#list + 1] = ('... %d more'):format(n - MAX_ITEMS) end
+  local n = rawlen(t)
+  local list = list_items(t, n, state, depth, indent)
   local keys = sorted_keys(t, n)
   state.left = state.left - math.min(#keys, MAX_ITEMS)
   for i, key in ipairs(keys) do

@@ -2,6 +2,7 @@
 
 local core = require 'inc.core'
 local args = require 'inc.args'
+local preprocess = require 'inc.nn.preprocess'
 local weights = require 'inc.weights'
 
 local build = {}
@@ -55,12 +56,28 @@ local function new_net(o, classes)
   return require('inc.models')[o.model](options)
 end
 
+-- A net of the user's sees the size that was asked for, and gets the parameters that wait for a first input.
+local function fit(net, o)
+  local p = net.preprocess
+  if o.size and o.size ~= build.size_of(net) then
+    local record = p and p:to_metadata() or {}
+    record['input.size'] = tostring(o.size)
+    net.preprocess = preprocess.new(preprocess.from_metadata(record))
+  end
+  if o.dropout then require('inc.train.stage').set_dropout(net, o.dropout) end
+  if o.aux ~= nil then args.fail 'train: aux: is for the model that train makes; this net was given' end
+  local size = build.size_of(net)
+  for _, entry in ipairs(net:named_modules()) do
+    if rawget(entry[2], '_unbuilt') then return net:build{1, 3, size, size} end
+  end
+end
+
 --- The net of a run: the user's, or a model made for these classes.
 function build.net(o, classes)
   local seed = core.seed()
   if not o.net then core.seed(o.seed) end
   local net = o.net or new_net(o, classes)
-  if not o.net then core.seed(seed) end
+  if o.net then fit(net, o) else core.seed(seed) end
   if o.net and o.weights then inc.note('%s', net:load(o.weights, {fresh = {'^fc%.', '^AuxLogits%.'}})) end
   local known = net.classes
   if known and table.concat(known, '\n') ~= table.concat(classes, '\n') then

@@ -187,7 +187,8 @@ end
 --- The net that a run's configuration describes, without its weights.
 function folder.rebuild_net(config, o, who)
   if config.net.model == 'custom' then
-    args.fail('%s: the net of this run was made by hand: give it as net = ...', who or 'resume')
+    args.fail('%s: the net of this run was made by hand: give it too, as in %s{..., net = net}',
+      who or 'resume', who or 'resume')
   end
   local options = {}
   for key, value in pairs(config.net) do options[key] = value end

@@ -169,8 +169,11 @@ end
 
 -- train{data} and train{net, data}: one value alone is data unless it is a net.
 local function name_positional(given)
-  if type(given) == 'string' then given = {given} end
-  if type(given) ~= 'table' then args.fail('train: expected one table, got %s', type(given)) end
+  if type(given) == 'string' or args.is_object(given) and not args.is_module(given) then given = {given} end
+  if type(given) ~= 'table' or args.is_module(given) then
+    args.fail('train: expected one table, got %s: write train{net, data, ...}',
+      args.is_module(given) and 'a net' or type(given))
+  end
   local copy = {}
   for key, value in pairs(given) do copy[key] = value end
   if copy[2] == nil and not args.is_module(copy[1]) then copy[1], copy.data = nil, copy.data or copy[1] end

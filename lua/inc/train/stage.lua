@@ -16,7 +16,8 @@ local stage = {}
 
 local function same_list(a, b) return table.concat(a, '\n') == table.concat(b, '\n') end
 
-local function set_dropout(net, p)
+--- Give all dropout layers of a net one probability.
+function stage.set_dropout(net, p)
   for _, entry in ipairs(net:named_modules()) do
     if entry[2]._class == require('inc.nn').Dropout then entry[2].p = p end
   end
@@ -28,7 +29,7 @@ function stage.fit_net(net, o, before)
     for _, pattern in ipairs(before.freeze) do net:unfreeze(pattern) end
     for _, pattern in ipairs(o.freeze) do net:freeze(pattern) end
   end
-  if o.dropout ~= before.dropout and o.dropout then set_dropout(net, o.dropout) end
+  if o.dropout ~= before.dropout and o.dropout then stage.set_dropout(net, o.dropout) end
 end
 
 -- -- optimizer and averages ---------------------------------------------------------------------------------
