@@ -217,7 +217,7 @@ test('calls that PyTorch would take are answered with what to write', function()
     'nn.Sequential: expected one table, got nn.ReLU{}: write nn.Sequential{...}')
   check.raises(function() nn.Sequential{nn.ReLU{}, nn.ReLU} end,
     'nn.Sequential: value 2: expected a layer, got nn.ReLU itself: write nn.ReLU{}')
-  check.raises(function() show(inc.ones{3, 4, 4}, 6) end,
+  check.raises(function() inc.show(inc.ones{3, 4, 4}, 6) end,
     'show: expected one table, got two values: write show{..., n = 6}')
 end)
 

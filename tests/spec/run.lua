@@ -150,16 +150,17 @@ end)
 test('a net made by hand: the size that was asked for, channels found out, dropout set', function()
   local pictures, dir = make_pictures(2, 8, 48), tmp()
   local net = nn.Sequential{nn.Flatten{}, nn.Dropout{0.5}, nn.Linear{2}}
-  local run = train{net, pictures, out = dir .. '/a', steps = 2, batch = 4, size = 16, dropout = 0.25}
+  local run = train{net, pictures, out = dir .. '/a', steps = 100000, batch = 4, size = 16, dropout = 0.25}
   check.equal(net[3].weight:shape(), {2, 3 * 16 * 16})
   check.equal({net.preprocess.size, net[2].p}, {16, 0.25})
   run:set{dropout = 0.125}
-  run:wait{quiet = true}
+  run:stop():wait{quiet = true}
   check.equal(net[2].p, 0.125)
   check.equal(predict{run, pictures}.pictures[1].top[1].class:match 'class%d' ~= nil, true)
-  local again = resume{run, steps = 4}:wait{quiet = true}
-  check.equal({again:status().step, again.net == net}, {4, true})
-  check.raises(function() resume{dir .. '/a', steps = 6} end,
+  local last = run:status().step + 2
+  local again = resume{run, steps = last}:wait{quiet = true}
+  check.equal({again:status().step, again.net == net}, {last, true})
+  check.raises(function() resume{dir .. '/a', steps = last + 2} end,
     'resume: the net of this run was made by hand: give it too, as in resume{..., net = net}')
   check.raises(function() resume{3} end, 'resume: run: expected a run or its folder, got 3')
   check.raises(function() train{net, pictures, aux = true, batch = 4} end,
