@@ -7,6 +7,7 @@
 #include <libgen.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -122,4 +123,12 @@ int inc_file_slurp(const char *path, size_t limit, char **out, size_t *n) {
   int code = read_open(fd, path, limit, out, n);
   close(fd);
   return code;
+}
+
+bool inc_cache_folder(char *out) {
+  const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  bool own = cache && cache[0] == '/';
+  if (!own && !(home && home[0] == '/')) return false;
+  int n = own ? snprintf(out, INC_PATH, "%s/incsh", cache) : snprintf(out, INC_PATH, "%s/.cache/incsh", home);
+  return n < INC_PATH;
 }

@@ -7,6 +7,7 @@
 #ifndef INC_FILE_H
 #define INC_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,9 @@ int inc_file_sync_folder(const char *path);                          /* the fold
 int inc_write_all(int fd, const void *bytes, size_t n, const char *path);
 /* The whole file, with a NUL behind it, from inc_alloc; EARG above `limit` bytes. */
 int inc_file_slurp(const char *path, size_t limit, char **out, size_t *n);
+/* The folder for what can be made again, $XDG_CACHE_HOME/incsh or ~/.cache/incsh, there or not, into
+** out[INC_PATH]; false where there is no home or its name is too long. */
+bool inc_cache_folder(char *out);
 int inc_path_join(char *out, const char *folder, const char *name); /* out[INC_PATH]; EARG if too long */
 
 #endif

@@ -200,6 +200,14 @@ static int images_info(lua_State *L) {
   return 1;
 }
 
+/* The list behind data.folder, where somebody looks at it. */
+static int images_text(lua_State *L) {
+  const inc_images *im = inc_lua_check_images(L, 1);
+  lua_pushfstring(L, "the list of the %I pictures in %s",
+                  (LUAI_UACINT)(im->count[INC_PART_TRAIN] + im->count[INC_PART_VAL]), im->root);
+  return 1;
+}
+
 /* images:item(i) -> {path = , label = , part = , bytes = , hash = , why = } */
 static int images_item(lua_State *L) {
   const inc_images *im = inc_lua_check_images(L, 1);
@@ -307,6 +315,9 @@ void inc_bind_data(lua_State *L) {
                                     {"counts", images_counts},
                                     {NULL, NULL}};
   inc_lua_data_mt(L, IMAGES_MT, images_gc, images);
+  luaL_getmetatable(L, IMAGES_MT);
+  lua_pushcfunction(L, images_text), lua_setfield(L, -2, "__tostring");
+  lua_pop(L, 1);
   inc_lua_data_mt(L, "inc.imagediff", diff_gc, NULL);
   luaL_setfuncs(L, functions, 0);
   inc_bind_batches(L);

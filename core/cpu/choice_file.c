@@ -46,13 +46,8 @@ static void machine(char *out, size_t n) {
 }
 
 static int file_path(char *out) {
-  const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
   char text[256], folder[INC_PATH], name[40];
-  bool own = cache && cache[0] == '/';
-  if (!own && !(home && home[0] == '/')) return INC_EARG;
-  int n = own ? snprintf(folder, sizeof folder, "%s/incsh", cache)
-              : snprintf(folder, sizeof folder, "%s/.cache/incsh", home);
-  if (n >= INC_PATH) return INC_EARG;
+  if (!inc_cache_folder(folder)) return INC_EARG;
   machine(text, sizeof text);
   uint32_t h = 2166136261u;
   for (const char *p = text; *p; p++) h = (h ^ (uint8_t)*p) * 16777619u;

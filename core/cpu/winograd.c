@@ -29,18 +29,17 @@ enum { SMALL = 4, LARGE = 6 }; /* outputs of a tile along a line */
 
 typedef struct form {
   int kh, kw, points, outputs;
-  enum wino_form kind;
   k_wino_shape shape;
 } form;
-static form forms[] = {{.kh = 3, .kw = 3, .points = 6, .outputs = SMALL, .kind = WINO_SQUARE6},
-                       {.kh = 3, .kw = 3, .points = 8, .outputs = LARGE, .kind = WINO_SQUARE8},
-                       {.kh = 5, .kw = 5, .points = 8, .outputs = SMALL, .kind = WINO_SQUARE8_5},
-                       {.kh = 1, .kw = 7, .points = 10, .outputs = SMALL, .kind = WINO_LINE10},
-                       {.kh = 7, .kw = 1, .points = 10, .outputs = SMALL, .kind = WINO_LINE10},
-                       {.kh = 1, .kw = 7, .points = 12, .outputs = LARGE, .kind = WINO_LINE12},
-                       {.kh = 7, .kw = 1, .points = 12, .outputs = LARGE, .kind = WINO_LINE12},
-                       {.kh = 1, .kw = 3, .points = 6, .outputs = SMALL, .kind = WINO_LINE6},
-                       {.kh = 3, .kw = 1, .points = 6, .outputs = SMALL, .kind = WINO_LINE6}};
+static form forms[] = {{.kh = 3, .kw = 3, .points = 6, .outputs = SMALL, .shape.form = WINO_SQUARE6},
+                       {.kh = 3, .kw = 3, .points = 8, .outputs = LARGE, .shape.form = WINO_SQUARE8},
+                       {.kh = 5, .kw = 5, .points = 8, .outputs = SMALL, .shape.form = WINO_SQUARE8_5},
+                       {.kh = 1, .kw = 7, .points = 10, .outputs = SMALL, .shape.form = WINO_LINE10},
+                       {.kh = 7, .kw = 1, .points = 10, .outputs = SMALL, .shape.form = WINO_LINE10},
+                       {.kh = 1, .kw = 7, .points = 12, .outputs = LARGE, .shape.form = WINO_LINE12},
+                       {.kh = 7, .kw = 1, .points = 12, .outputs = LARGE, .shape.form = WINO_LINE12},
+                       {.kh = 1, .kw = 3, .points = 6, .outputs = SMALL, .shape.form = WINO_LINE6},
+                       {.kh = 3, .kw = 1, .points = 6, .outputs = SMALL, .shape.form = WINO_LINE6}};
 enum { FORMS = sizeof forms / sizeof *forms };
 
 /* -- transforms of a line (Toom and Cook) ---------------------------------------------------------------- */
@@ -87,7 +86,6 @@ static void fill_line(int a, int outputs, k_wino_shape *s) {
 static void fill_forms(void) {
   for (int i = 0; i < FORMS; i++) {
     form *f = &forms[i];
-    f->shape.form = f->kind;
     f->shape.ah = f->kh > 1 ? f->points : 1, f->shape.aw = f->kw > 1 ? f->points : 1;
     f->shape.mh = f->kh > 1 ? f->outputs : 1, f->shape.mw = f->kw > 1 ? f->outputs : 1;
     fill_line(f->points, f->outputs, &f->shape);

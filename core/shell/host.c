@@ -111,6 +111,7 @@ int luaopen_inc_host(lua_State *L) {
                                  {"real_path", inc_host_real_path},
                                  {"sha256", inc_host_sha256},
                                  {"temporary", inc_host_temporary},
+                                 {"cache_folder", inc_host_cache_folder},
                                  {"interrupted", host_interrupted},
                                  {"clear_interrupt", host_clear_interrupt},
                                  {"catch_interrupt", host_catch_interrupt},

@@ -4,6 +4,7 @@
 ** The hash is the one of run folders; a weaker one would do against accidents, not against someone who writes
 ** a file so that it passes for another.
 */
+#include "base/file.h"
 #include "run/sha256.h"
 #include "shell/shell.h"
 #include <errno.h>
@@ -45,6 +46,14 @@ int inc_host_temporary(lua_State *L) {
   if (!place || place[0] != '/') place = "/tmp";
   snprintf(path, sizeof path, "%s/incsh-%s-XXXXXX", place, luaL_checkstring(L, 1));
   if (!mkdtemp(path)) return luaL_error(L, "%s: %s: no folder for temporary files", path, strerror(errno));
+  lua_pushstring(L, path);
+  return 1;
+}
+
+/* host.cache_folder() -> the folder for what can be made again, there or not; nil where there is no home */
+int inc_host_cache_folder(lua_State *L) {
+  char path[INC_PATH];
+  if (!inc_cache_folder(path)) return 0;
   lua_pushstring(L, path);
   return 1;
 }

@@ -51,6 +51,7 @@ int inc_host_make_folders(lua_State *L);
 int inc_host_real_path(lua_State *L);
 int inc_host_sha256(lua_State *L);
 int inc_host_temporary(lua_State *L);
+int inc_host_cache_folder(lua_State *L);
 
 /* -- repl.c --------------------------------------------------------------------------------------------- */
 /* Read until Ctrl-D; returns the exit status.  The nargs strings on top of the stack are a file to run first and

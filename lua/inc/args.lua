@@ -141,6 +141,13 @@ local function got(v)
   return #text > 60 and 'a ' .. type(v) or text
 end
 
+--- The first n characters of a text; bytes where it is not UTF-8.
+function args.clip(text, n)
+  local length = utf8.len(text)
+  if (length or #text) <= n then return text end
+  return text:sub(1, length and utf8.offset(text, n + 1) - 1 or n)
+end
+
 -- -- objects ------------------------------------------------------------------------------------------------
 
 --- Kinds of objects that users hold, by what the documentation calls one: {run = {methods =, fields =}}.
@@ -155,14 +162,13 @@ function args.object(name, methods, fields, inner)
   args.objects[name] = {methods = methods, fields = fields or {}, inner = inner or ''}
 end
 
---- Is it an object of one of these kinds, and not a table of options?
-function args.is_object(v)
+--- What the documentation calls this object, such as 'run'; nil for a table of options and all else.
+function args.object_name(v)
   local meta = type(v) == 'table' and getmetatable(v)
-  for _, kind in pairs(meta and args.objects or {}) do
+  for name, kind in pairs(meta and args.objects or {}) do
     local methods = kind.methods
-    if methods == meta or methods == meta.__index or methods == meta.__names then return true end
+    if methods == meta or methods == meta.__index or methods == meta.__names then return name end
   end
-  return false
 end
 
 -- -- signatures ---------------------------------------------------------------------------------------------
@@ -291,7 +297,7 @@ function Spec:__tostring() return ('%s{%s}'):format(self.name, self.text) end
 --- Check a call. `defaults` (name -> value) come between what the user gave and the signature's own.
 function Spec:__call(given, defaults)
   if given == nil then given = {} end
-  if type(given) ~= 'table' or args.is_module(given) or args.is_object(given) then
+  if type(given) ~= 'table' or args.is_module(given) or args.object_name(given) then
     args.fail('%s: expected one table, got %s: write %s{...}', self.name, got(given), self.name)
   end
   local values = {}

@@ -20,12 +20,6 @@ args.object('part', Part)
 
 local function note(format, ...) io.stderr:write(format:format(...), '\n') end
 
--- The list of C behind it all, where somebody looks at it.
-debug.getregistry()['inc.images'].__tostring = function(images)
-  local info = images:info()
-  return ('the list of the %d pictures in %s'):format(info.train + info.val, info.root)
-end
-
 -- -- parts --------------------------------------------------------------------------------------------------
 
 local function new_part(folder, name)

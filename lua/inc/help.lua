@@ -15,7 +15,7 @@ local function row(name, width, text)
   local host = require 'inc.host'
   local room = (host.isatty(1) and host.size() or 80) - math.max(width, #name) - 4
   if (utf8.len(text) or #text) > room then
-    text = text:sub(1, (utf8.offset(text, room - 2) or room - 2) - 1) .. '...'
+    text = require 'inc.args'.clip(text, math.max(0, room - 3)) .. '...'
   end
   return ('  %s%s %s'):format(name, (' '):rep(width - #name), text)
 end
@@ -69,19 +69,11 @@ function help.summary(e)
   return sentence
 end
 
--- What the documentation calls an object such as a run, by its metatable.
-local function object_of(value)
-  local meta = getmetatable(value)
-  for name, object in pairs(require 'inc.args'.objects) do
-    if meta and (meta.__index == object.methods or meta.__names == object.methods) then return name end
-  end
-end
-
 -- A value of the user's, by what it is and can do; nil for functions, modules and the like.
 local function of_variable(name)
   local tokens, args = require 'inc.shell.lexer'.tokens(name), require 'inc.args'
   local value = tokens[1] and require 'inc.shell.fields'.value_of(tokens, #tokens)
-  local kind = type(value) == 'table' and object_of(value)
+  local kind = args.object_name(value)
   if kind then
     local article = kind:find '^[aeiou]' and 'an' or 'a'
     return ('%s is %s %s:\n%s'):format(name, article, kind, members(kind))
@@ -138,7 +130,7 @@ function help.of_value(value)
     local name = not e and name_in(require 'inc.core', value)
     return e and entry.text(e) or name and by_name('inc.' .. name)
   elseif type(value) == 'table' then
-    local object = object_of(value)
+    local object = require 'inc.args'.object_name(value)
     if object then return members(object) end
     local class = rawget(value, '_class') or value
     local name = rawget(class, '_name')

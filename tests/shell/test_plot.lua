@@ -325,9 +325,11 @@ check('live: a panel above the prompt that follows the log and leaves what is ty
   t:until_screen(function(s) return not s:find '┤' end, 'the panel to go')
 end)
 
--- A prompt on a terminal that shows pictures; tmux itself drops them, so its screen has the text and the log
--- of its pane has the pictures.
+-- A prompt on a terminal that shows pictures, beside a run of ten steps; tmux itself drops pictures, so its
+-- screen has the text and the log of its pane has the pictures.
 local function picture_prompt(kind, more)
+  run_folder('live', {})
+  append('live', 1, 10)
   local env = {'INC_GRAPHICS=' .. kind, 'TERM=xterm-256color'}
   for _, v in ipairs(more or {}) do env[#env + 1] = v end
   local t = term.start{height = 30, env = env}
@@ -354,8 +356,6 @@ for _, kind in ipairs{'sixel', 'kitty'} do
   local head = kind == 'sixel' and '\0277\27P' or '\0277\27_Gf=100,c=%d+,r=14,C=1,i=%d+,p=1,a=T,q=2'
   check('live: pictures by ' .. kind .. ' above the prompt leave what is typed alone', function()
     need_gnuplot()
-    run_folder('live', {})
-    append('live', 1, 10)
     local t = picture_prompt(kind)
     t:type 'plot{"live", "loss", live = true, every = 0.5}'
     t:key 'Enter'
@@ -386,8 +386,6 @@ end
 
 check('live: no more pictures a second than asked, and none of the same values', function()
   need_gnuplot()
-  run_folder('live', {})
-  append('live', 1, 10)
   local t = picture_prompt 'sixel'
   t:run 'plot{"live", "loss", live = true, every = 2}'
   wait_for(function() return pictures '\0277\27P' >= 1 end, 'a picture')
@@ -407,8 +405,6 @@ end)
 
 check('live: a picture gives way to an entry that needs the screen', function()
   need_gnuplot()
-  run_folder('live', {})
-  append('live', 1, 10)
   local t = picture_prompt 'sixel'
   t:run 'plot{"live", "loss", live = true, every = 0.5}'
   wait_for(function() return pictures '\0277\27P' >= 1 end, 'a picture')
@@ -431,8 +427,6 @@ check('live: a script on such a terminal prints pictures', function()
 end)
 
 check('live: text where no picture comes of it, and it is said', function()
-  run_folder('live', {})
-  append('live', 1, 10)
   local path = 'PATH=' .. term.work .. '/fake:' .. os.getenv 'PATH'
   for _, case in ipairs{{'exit 3', 'status 3'}, {'echo nonsense', 'drew no picture'},
     {'kill -9 $$', 'status 137'}, {'exec sleep 60', 'no answer in time', 20}} do

@@ -317,18 +317,23 @@ end)
 
 -- == one's own ================================================================
 
+-- A planned step of training with a bound optimizer.
+local function planned_step(net, opt)
+  return inc.plan(function(x, y)
+    local loss = net:loss(x, y)
+    loss:backward()
+    opt:step()
+    return loss
+  end)
+end
+
 local function train_both(d, options, change)
   inc.seed(1)
   local x, y = inc.randn{4, 3}, inc.tensor{1, 2, 3, 1, dtype = 'i64'}
   local net = (nn.Linear{5} | nn.ReLU{} | nn.Linear{3}):build{4, 3}
   local twin = net:clone()
   local a, b = d:bind(net, options), d:bind(twin, options)
-  local planned = inc.plan(function(u, v)
-    local loss = net:loss(u, v)
-    loss:backward()
-    a:step()
-    return loss
-  end)
+  local planned = planned_step(net, a)
   for i = 1, 6 do
     if change and i == 4 then change(a); change(b) end
     local loss = twin:loss(x, y)
@@ -366,13 +371,7 @@ end)
 test('an update is one kernel a parameter, the user\'s like the built-in ones', function()
   local function commits(d)
     local net = (nn.Linear{8} | nn.ReLU{} | nn.Linear{4}):build{4, 8}
-    local opt, list = d:bind(net), {}
-    local step = inc.plan(function(x, y)
-      local loss = net:loss(x, y)
-      loss:backward()
-      opt:step()
-      return loss
-    end)
+    local step, list = planned_step(net, d:bind(net)), {}
     step(inc.randn{4, 8}, inc.tensor{1, 2, 3, 4, dtype = 'i64'})
     for line in tostring(step:explain()):gmatch '[^\n]+' do
       if line:find '^ *%d+ commit ' and not line:find ' add_ ' then list[#list + 1] = line end

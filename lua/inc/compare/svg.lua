@@ -6,6 +6,8 @@
 -- terminal,
 -- whose colours and sizes are fixed when the file is written, and which may not be installed.
 
+local args = require 'inc.args'
+
 local svg = {}
 
 local W, H, LEFT, RIGHT, TOP, BOTTOM = 420, 250, 46, 10, 12, 34
@@ -168,8 +170,7 @@ end
 local ROW, NAME = 30, 112
 
 local function row_name(c, name, at)
-  local short = utf8.len(name) and utf8.len(name) > 16 and name:sub(1, utf8.offset(name, 16) - 1) .. '…'
-    or name
+  local short = (utf8.len(name) or 0) > 16 and args.clip(name, 15) .. '…' or name
   c:put('<text x="2" y="%.1f" class="row">%s</text>', at + 4, svg.escape(short))
 end
 

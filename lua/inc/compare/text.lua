@@ -1,5 +1,6 @@
 --- A comparison as text: what print(c) says, tables for spreadsheets, curves for plots.
 
+local args = require 'inc.args'
 local json = require 'inc.json'
 local metric = require 'inc.compare.metric'
 local results = require 'inc.compare.results'
@@ -153,9 +154,7 @@ local function shorten(rows, widths)
   if widths[1] <= room then return end
   widths[1] = room
   for _, row in ipairs(rows) do
-    if width(row[1]) > room then
-      row[1] = row[1]:sub(1, (utf8.offset(row[1], room) or room) - 1) .. '…'
-    end
+    if width(row[1]) > room then row[1] = args.clip(row[1], room - 1) .. '…' end
   end
 end
 

@@ -63,6 +63,13 @@ function panel:made(status)
   return bytes
 end
 
+-- The finished picture is the panel's from now on; what draws it is made here, since the prompt asks for it
+-- several times a second.
+local function accept(self)
+  self.bytes, self.size, self.late = self.late, self.wanted, nil
+  self.draw, self.erase = screen.panel(self.kind, self.bytes, self.size.columns, self.size.rows)
+end
+
 --- Is nothing being drawn? Takes what is finished.
 -- @param at_once true: do not wait until no key is pressed
 -- @return true or false; nil and why there can be no more pictures
@@ -76,7 +83,7 @@ function panel:ready(at_once)
     self.late = bytes
   end
   if self.late and not at_once and require 'inc.host'.quiet() < QUIET then return false end
-  if self.late then self.bytes, self.size, self.late = self.late, self.wanted, nil end
+  if self.late then accept(self) end
   return true
 end
 
@@ -85,8 +92,7 @@ end
 function panel:rows(columns, rows)
   local size = self.size
   if not size or size.asked ~= columns or size.rows ~= rows then return nil end
-  local draw, erase = screen.panel(self.kind, self.bytes, size.columns, rows)
-  require 'inc.host'.panel(draw, erase, rows)
+  require 'inc.host'.panel(self.draw, self.erase, rows)
   return ('\n'):rep(rows - 1)
 end
 

@@ -33,10 +33,7 @@ local function counting(n)
 end
 
 local function name_of(text)
-  if text == nil then return nil end
-  text = tostring(text)
-  local n = utf8.len(text)
-  return text:sub(1, n and (utf8.offset(text, MAX_NAME + 1) or 0) - 1 or MAX_NAME)
+  return text ~= nil and args.clip(tostring(text), MAX_NAME) or nil
 end
 
 local function from_table(item, what)

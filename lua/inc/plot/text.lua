@@ -4,6 +4,7 @@
 -- somebody types may not wait for another program. With several curves and no colours each has a sign of its
 -- own, because Braille of two curves cannot be told apart.
 
+local args = require 'inc.args'
 local axis = require 'inc.plot.axis'
 local series = require 'inc.plot.series'
 
@@ -117,13 +118,8 @@ end
 
 local function len(s) return utf8.len(s) or #s end
 
-local function cut(s, n)
-  if len(s) <= n then return s end
-  return utf8.len(s) and s:sub(1, utf8.offset(s, n + 1) - 1) or s:sub(1, n)
-end
-
 local function centred(s, left, width)
-  s = cut(s, width)
+  s = args.clip(s, width)
   return (' '):rep(left + (width - len(s)) // 2) .. s
 end
 
@@ -140,7 +136,7 @@ local function legend(list, style, left, width)
   for i, s in ipairs(list) do
     if s.name then
       local mark = style.braille and '──' or signs[(i - 1) % #signs + 1]
-      local name = cut(plain(s.name, style), width - len(mark) - 1)
+      local name = args.clip(plain(s.name, style), width - len(mark) - 1)
       local item = mark .. ' ' .. name
       local code = colours[(i - 1) % #colours + 1]
       if style.colour then item = ('\27[%sm%s\27[0m %s'):format(code, mark, name) end
@@ -223,7 +219,7 @@ function text.draw(list, o, style)
   local head = {}
   if o.title and o.title ~= '' then head[1] = centred(plain(o.title, style), left + 1, columns) end
   table.move(legend(list, style, left + 1, columns), 1, 12, #head + 1, head)
-  if o.ylabel and o.ylabel ~= '' then head[#head + 1] = cut(plain(o.ylabel, style), style.width) end
+  if o.ylabel and o.ylabel ~= '' then head[#head + 1] = args.clip(plain(o.ylabel, style), style.width) end
   local foot = {x_axis(ax, left, columns, style)}
   if o.xlabel and o.xlabel ~= '' then foot[3] = centred(plain(o.xlabel, style), left + 1, columns) end
   local c = new_canvas(columns, math.max(4, style.height - #head - #foot), style)

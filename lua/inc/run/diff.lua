@@ -244,8 +244,7 @@ local WIDE = 34 -- columns of a value
 local function clip(text)
   text = text:gsub('%c', ' ')
   if (utf8.len(text) or #text) <= WIDE then return text end
-  local cut = utf8.len(text) and utf8.offset(text, WIDE - 1) - 1 or WIDE - 2
-  return text:sub(1, cut) .. '..'
+  return args.clip(text, WIDE - 2) .. '..'
 end
 
 local function value(v)

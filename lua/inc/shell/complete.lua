@@ -11,13 +11,6 @@ local complete = {}
 
 local function text_at(tokens, i) return tokens[i] and tokens[i][2] end
 
-local function sorted(set)
-  local list = {}
-  for name in next, set do list[#list + 1] = name end
-  table.sort(list)
-  return list
-end
-
 local function add_globals(prefix, session, into)
   fields.collect(_G, prefix, false, into)
   for name in next, session and session.locals or {} do
@@ -73,7 +66,7 @@ local function in_quote(tokens, session)
   for _, word in ipairs(words) do
     if word:sub(1, #typed) == typed then fitting[word] = true end
   end
-  return sorted(fitting), start, quote
+  return fields.sorted(fitting), start, quote
 end
 
 --- What may stand at the end of `text` (the line up to the cursor).
@@ -103,7 +96,7 @@ function complete.at(text, session)
     add_values(tokens, call, prefix, session, found)
     if prefix ~= '' or not next(found) then add_globals(prefix, session, found) end
   end
-  return sorted(found), start
+  return fields.sorted(found), start
 end
 
 return complete

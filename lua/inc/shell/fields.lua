@@ -92,6 +92,14 @@ function fields.collect(value, prefix, only_functions, into)
   end
 end
 
+--- The names in a set, in order.
+function fields.sorted(set)
+  local list = {}
+  for name in next, set do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
 -- -- paths in a line --------------------------------------------------------------------------------------
 
 local function global(name, session)

@@ -10,13 +10,6 @@ local meant = {}
 
 local function near_of(word, names, most) return require 'inc.args'.nearest(word, names, most) end
 
-local function sorted(set)
-  local list = {}
-  for name in next, set do list[#list + 1] = name end
-  table.sort(list)
-  return list
-end
-
 -- Edits that may part a name from what was meant.
 local function most(word) return #word < 4 and 1 or 2 end
 
@@ -33,7 +26,7 @@ local function global_like(word, session)
   end
   if type(inc) == 'table' and rawget(inc, word) ~= nil then return 'inc.' .. word end
   names[word] = nil
-  return near_of(word, sorted(names), #word < 6 and 1 or 2)
+  return near_of(word, fields.sorted(names), #word < 6 and 1 or 2)
 end
 
 local function said(name) return name and ('did you mean %s?'):format(name) end
@@ -46,7 +39,7 @@ local function field_hint(word, text, session)
     if tokens[i][2] == word and (mark == '.' or mark == ':') then
       local names, value = {}, fields.value_of(tokens, i - 2, session)
       if value ~= nil then fields.collect(value, '', mark == ':', names) end
-      local near = near_of(word, sorted(names), most(word))
+      local near = near_of(word, fields.sorted(names), most(word))
       if near then return said(fields.path_text(tokens, i - 2) .. mark .. near) end
     end
   end
@@ -70,8 +63,7 @@ local function lost_hint(text, session)
   end
   for i = 1, #tokens do
     local word = tokens[i][2]
-    local near = is_lost(tokens, i, session) and fields.value_of({tokens[i]}, 1, session) == nil and
-      global_like(word, session)
+    local near = is_lost(tokens, i, session) and global_like(word, session)
     if near then return ('%s is nil: %s'):format(word, said(near)) end
   end
 end

@@ -42,8 +42,7 @@ local function clean(text, n)
   text = (text or ''):gsub('%c', '?')
   local length = utf8.len(text)
   if not length then text, length = text:gsub('[\128-\255]', '?'), #text end
-  if length > n then text = text:sub(1, utf8.offset(text, n) - 1) .. '~' end
-  return text
+  return length > n and args.clip(text, n - 1) .. '~' or text
 end
 
 local function pad(text, n) return text .. (' '):rep(n - (utf8.len(text) or #text)) end
@@ -178,9 +177,8 @@ local KEPT = 20 -- pictures that nobody named a file for; the oldest make room
 
 -- A name for one of them in the folder for what can be made again: sheet-7.png after sheet-6.png.
 local function unnamed()
-  local cache, home = os.getenv 'XDG_CACHE_HOME', os.getenv 'HOME'
-  local top = cache and cache:find '^/' and cache or home and home ~= '' and home .. '/.cache'
-  local folder = top and top .. '/incsh/sheets' or host.temporary 'sheets'
+  local cache = host.cache_folder()
+  local folder = cache and cache .. '/sheets' or host.temporary 'sheets'
   host.make_folders(folder .. '/')
   local last, numbers = 0, {}
   for _, name in ipairs(host.list(folder) or {}) do

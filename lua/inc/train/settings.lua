@@ -169,7 +169,7 @@ end
 
 -- train{data} and train{net, data}: one value alone is data unless it is a net.
 local function name_positional(given)
-  if type(given) == 'string' or args.is_object(given) and not args.is_module(given) then given = {given} end
+  if type(given) == 'string' or args.object_name(given) and not args.is_module(given) then given = {given} end
   if type(given) ~= 'table' or args.is_module(given) then
     args.fail('train: expected one table, got %s: write train{net, data, ...}',
       args.is_module(given) and 'a net' or type(given))
