@@ -4,11 +4,15 @@
 local maker = term.program:gsub('[^/]*$', 'tests/c/make_pictures')
 local tests = term.program:gsub('/[^/]*/[^/]*$', '') .. '/tests'
 
+local started = 0
+
 -- A terminal, and a run in it that makes a million steps unless changes (Lua text) say
--- otherwise; after is more of the same entry.
+-- otherwise; after is more of the same entry. Each has a folder of its own: a program whose terminal was
+-- closed may still be writing its last plot.
 local function start(changes, options, after)
-  local pictures, out = term.work .. '/pictures', term.work .. '/run'
-  term.sh(('rm -rf %s %s; %s set %s 3 14 48'):format(pictures, out, maker, pictures))
+  started = started + 1
+  local pictures, out = term.work .. '/pictures', term.work .. '/run' .. started
+  term.sh(('rm -rf %s; %s set %s 3 14 48'):format(pictures, maker, pictures))
   if not inc.core.path_kind(pictures) then term.skip(maker .. ' is not built') end
   local o = {width = 180, height = 40} -- a dumb terminal scrolls a longer line sideways
   for key, value in pairs(options or {}) do o[key] = value end
