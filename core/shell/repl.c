@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { STUCK_SECONDS = 5 }; /* that what runs has to stop when its terminal is gone */
+
 static const char prompt[] = "inc> ", more[] = "...> ";
 
 static int module = LUA_NOREF; /* registry: lua/inc/shell/prompt.lua */
@@ -57,6 +59,7 @@ static void on_signal(int sig) {
     continued = 1;
   else { /* the terminal is gone: stop what runs, then leave as at the end of input, which saves runs */
     hung_up = 1;
+    alarm(STUCK_SECONDS); /* code that never looks would spin on, seen by nobody */
     inc_shell_interrupt();
   }
 }
@@ -211,6 +214,7 @@ static int run_entry(lua_State *L, const char *entry) {
 }
 
 static int may_leave(lua_State *L) {
+  alarm(0);
   inc_interrupt_clear();
   if (!inc_prompt_call(L, "leave", 0, 1)) return 1;
   int yes = lua_toboolean(L, -1);

@@ -263,6 +263,7 @@ TEST(every_allocation_of_a_change_may_fail) {
   inc_run_status s;
   inc_run *r;
   const char *dir = folder("change-memory");
+  a.slow = 2000; /* not at its end before it is held */
   CHECK_EQ(start(&a, dir, 40, (extra){0}, &r), INC_OK);
   inc_run_hold(r);
   inc_run_status_get(r, &s);

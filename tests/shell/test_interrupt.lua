@@ -205,10 +205,12 @@ end)
 
 -- -- stuck ------------------------------------------------------------------------------------------------
 
+local NEVER_LOOKS = 'string.find(string.rep("a", 60), string.rep("a-", 30) .. "b")'
+
 -- Enter what is stuck in C for ever, press once, and again after so long.
 local function stuck(seconds)
   local t = term.start()
-  t:type 'string.find(string.rep("a", 60), string.rep("a-", 30) .. "b")'
+  t:type(NEVER_LOOKS)
   t:key 'Enter'
   term.pause(0.3)
   t:key 'C-c'
@@ -233,6 +235,20 @@ check('Ctrl-C: an offer to quit that nobody takes is withdrawn', function()
   term.pause(3.2)
   t:key 'C-c'
   t:until_screen(function(s) return select(2, s:gsub('still busy', '')) == 2 end, 'a second offer')
+end)
+
+check('a closed terminal ends what is stuck too, and nothing spins on', function()
+  local t = term.start()
+  local id = t:run '!echo $PPID'
+  t:type(NEVER_LOOKS)
+  t:key 'Enter'
+  term.pause(0.3)
+  t:close()
+  local stop = host.now() + 20
+  while term.sh('kill -0 ' .. id).status == 0 do
+    if host.now() > stop then error(id .. ' goes on without a terminal') end
+    term.pause(0.2)
+  end
 end)
 
 check('Ctrl-C: a key that is held down offers to quit and does not', function()
