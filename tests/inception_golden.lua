@@ -62,13 +62,13 @@ end
 
 -- A planned step consumes its gradients; the momentum of a first step at a rate of almost 0 is the gradient,
 -- and stays.
-local function planned_step(net, x, y, step)
+local function planned_step(net, x, y, step, options)
   local opt = optim.sgd {lr = 1e-30, momentum = 0.9}:bind(net)
   local logits, aux, loss = inc.plan(function(pictures, labels)
     local logits, aux, loss = step(pictures, labels)
     opt:step()
     return logits, aux, loss
-  end)(x, y)
+  end, options)(x, y)
   local grads = {}
   for _, item in ipairs(opt:slots()) do
     local name = item[1]:match '^[%w_]+%.(.*)$'
@@ -84,22 +84,28 @@ local function eager_step(net, x, y, step)
   return logits, aux, loss, grads
 end
 
---- {name = tensor}: what the golden lists, from one evaluation and one training step; eagerly or planned.
-function M.step(golden, planned)
+local function evaluate(net, x, options)
+  local function logits(pictures) return inc.no_grad(function() return net(pictures) end) end
+  return (options and inc.plan(logits, options) or logits)(x)
+end
+
+--- {name = tensor}: what the golden lists, from one evaluation and one training step.
+-- @param options of plans; nothing: eagerly
+function M.step(golden, options)
   local net = M.net(golden)
   local x, y = M.batch(golden.batch, golden.classes)
   local out = {}
   net:eval()
-  out['eval logits'] = inc.no_grad(function() return net(x) end)
+  out['eval logits'] = evaluate(net, x, options)
   net:train()
-  local run = planned and planned_step or eager_step
+  local run = options and planned_step or eager_step
   local logits, aux, loss, grads = run(net, x, y, function(pictures, labels)
     local main, side = net(pictures)
     local ce, smooth = nn.functional.cross_entropy, {label_smoothing = 0.1}
     local value = ce(main, labels, smooth) + ce(side, labels, smooth) * 0.4
     value:backward()
     return main, side, value
-  end)
+  end, options)
   out.logits, out['aux logits'], out.loss = logits, aux, loss
   for name, g in pairs(grads) do out['grad ' .. name] = g end
   for _, item in ipairs(net:named_buffers()) do

@@ -21,8 +21,8 @@ static const struct {
     {"recompute", INC_PASS_RECOMPUTE, inc_pass_recompute},
     {"sched", 0, inc_pass_sched},
     {"alias", INC_PASS_ALIAS, inc_pass_alias},
-    {"uncast", 0, inc_pass_uncast},
-    {"densify", 0, inc_pass_densify},
+    {"uncast", INC_PASS_UNCAST, inc_pass_uncast},
+    {"densify", INC_PASS_DENSIFY, inc_pass_densify},
 };
 
 static int keep_dump(inc_plan *p, const char *pass) {
@@ -32,12 +32,11 @@ static int keep_dump(inc_plan *p, const char *pass) {
 }
 
 static int run_passes(inc_plan *p) {
+  uint32_t off = p->opts.off | (p->opts.reference ? INC_PASS_UNCAST | INC_PASS_DENSIFY : 0u);
   INC_TRY(inc_graph_order_init(p->g));
   INC_TRY(keep_dump(p, "trace"));
   for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
-    if (p->opts.off & passes[i].bit ||
-        (p->opts.reference && passes[i].bit == 0 && passes[i].run != inc_pass_sched))
-      continue;
+    if (off & passes[i].bit) continue;
     INC_TRY(passes[i].run(p->g));
     INC_TRY(keep_dump(p, passes[i].name));
   }

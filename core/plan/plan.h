@@ -24,6 +24,8 @@ enum { /* passes that can be switched off (bits of inc_plan_opts.off) */
        INC_PASS_ARENA = 32, /* off: every value has its own memory */
        INC_PASS_HOIST = 64, /* work on captured tensors alone is done again only when they change */
        INC_PASS_TILE = 128, /* chains of elementwise ops block by block */
+       INC_PASS_UNCAST = 256,
+       INC_PASS_DENSIFY = 512,
 };
 
 typedef struct inc_plan_opts {

@@ -5,6 +5,7 @@
 --
 -- Each point is a process of its own (step.lua). Fits: time = a + b n over batches, and a power of the side
 -- over sizes (2 is proportional to the pixels; whole pixels of a pyramid round, so it is never exactly so).
+-- All points of one precision take about 25 minutes on two cores; saved as growth-PRECISION.txt and .json.
 
 local measure = dofile 'scripts/bench/measure.lua'
 local options = {precision = 'f32', steps = 3}
@@ -47,7 +48,8 @@ local function line(points, x_of, y_of)
     sx, sy, sxx, sxy, syy = sx + x, sy + y, sxx + x * x, sxy + x * y, syy + y * y
   end
   local slope = (n * sxy - sx * sy) / (n * sxx - sx * sx)
-  local r2 = (n * sxy - sx * sy) ^ 2 / ((n * sxx - sx * sx) * (n * syy - sy * sy))
+  local spread = (n * sxx - sx * sx) * (n * syy - sy * sy)
+  local r2 = spread > 0 and (n * sxy - sx * sy) ^ 2 / spread or 1 -- all the same: a flat line has it all
   return (sy - slope * sx) / n, slope, r2
 end
 
@@ -173,7 +175,7 @@ local whole = table.concat(text, '\n') .. '\n'
 io.write(whole)
 if not options.quick or options.folder then
   local folder = options.folder or 'scripts/bench/results/' .. slug
-  measure.save(folder, 'growth.txt', whole)
-  measure.save(folder, 'growth.json', inc.json.encode{cpu = cpu, precision = options.precision, points = all,
-    planning = plans, eager = ops} .. '\n')
+  measure.save(folder, ('growth-%s.txt'):format(options.precision), whole)
+  measure.save(folder, ('growth-%s.json'):format(options.precision), inc.json.encode{cpu = cpu,
+    precision = options.precision, points = all, planning = plans, eager = ops} .. '\n')
 end

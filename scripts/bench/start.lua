@@ -21,7 +21,7 @@ local function output(command)
 end
 
 local folder = output('mktemp -d'):match '[^\n]+'
-local remove <close> = setmetatable({}, {__close = function() os.execute(("rm -rf '%s'"):format(folder)) end})
+local _ <close> = setmetatable({}, {__close = function() os.execute(("rm -rf '%s'"):format(folder)) end})
 
 local function median(list)
   table.sort(list)

@@ -36,12 +36,29 @@ local function compare(tensors, golden)
     table.concat(far, '\n    ', 1, math.min(#far, 12))))
 end
 
+local function check_step(rule, options)
+  local golden = dofile(('tests/golden/net_%s_pad.lua'):format(rule))
+  compare(inception.step(golden, options), golden.tensors)
+  formula.forget()
+end
+
 for _, rule in ipairs {'include', 'exclude'} do
   for _, road in ipairs {'eager', 'planned'} do
     test.slow(('one %s step, average pools that %s padding'):format(road, rule), function()
-      local golden = dofile(('tests/golden/net_%s_pad.lua'):format(rule))
-      compare(inception.step(golden, road == 'planned'), golden.tensors)
-      formula.forget()
+      check_step(rule, road == 'planned' and {} or nil)
     end)
   end
 end
+
+-- Passes of a plan, each left out, and none at all; spec plan has each alone too, on a small net.
+local passes = {'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'uncast',
+  'densify'}
+
+local none = {}
+for _, pass in ipairs(passes) do
+  none[pass] = false
+  test.slow('the same without ' .. pass, function() check_step('exclude', {[pass] = false}) end)
+end
+
+test.slow('the same without any pass', function() check_step('exclude', none) end)
+test.slow('the same without any Winograd form', function() check_step('exclude', {exact = true}) end)

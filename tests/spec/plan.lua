@@ -75,9 +75,25 @@ end
 
 test('a planned step is the eager step', function() same_as_eager{} end)
 
-for _, pass in ipairs{'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile'} do
-  test('the same without ' .. pass, function() same_as_eager{[pass] = false} end)
+local passes = {'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'uncast',
+  'densify'}
+
+local function all_off()
+  local off = {}
+  for _, pass in ipairs(passes) do off[pass] = false end
+  return off
 end
+
+for _, pass in ipairs(passes) do
+  test('the same without ' .. pass, function() same_as_eager{[pass] = false} end)
+  test('the same with nothing but ' .. pass, function()
+    local off = all_off()
+    off[pass] = nil
+    same_as_eager(off)
+  end)
+end
+
+test('the same without any pass', function() same_as_eager(all_off()) end)
 
 test('the same with reference kernels', function() same_as_eager{reference = true} end)
 

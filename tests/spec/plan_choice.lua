@@ -101,6 +101,25 @@ test('a run goes on to the bit although the choices have changed since', functio
   core.kernels_forget()
 end)
 
+test('bf16: the same seed gives the same bits, choices measured or read from the cache', function()
+  local pictures, dir = make_pictures(3, 14, 48), tmp()
+  local function run(name, changes)
+    local o = {steps = 8, precision = 'bf16', schedule = 'constant'}
+    for key, value in pairs(changes or {}) do o[key] = value end
+    tiny.run(wide_net(), pictures, dir .. '/' .. name, o)
+    return (tiny.state(dir .. '/' .. name))
+  end
+  local first = run 'first'
+  check.equal(run 'again', first)
+  core.kernels_forget() -- as the next process would, from the file
+  check.equal(run 'cached', first)
+  check.equal(core.read_file(dir .. '/cached/kernels.txt'), core.read_file(dir .. '/first/kernels.txt'))
+  run('parts', {steps = 4})
+  core.kernels_forget()
+  resume{dir .. '/parts', net = wide_net(77), steps = 8}:wait{quiet = true}
+  check.equal((tiny.state(dir .. '/parts')), first)
+end)
+
 test('a run that finds no such kernel any more says so', function()
   local pictures, dir = make_pictures(3, 14, 48), tmp()
   tiny.run(wide_net(), pictures, dir .. '/a', {steps = 4, schedule = 'constant'})
