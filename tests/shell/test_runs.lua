@@ -113,7 +113,7 @@ check('a run that diverges says so while it goes on, once', function()
   local t, out = start()
   enter(t, 'repeat until run:status().step > 60')
   t:until_screen(function(s) return s:find '> 60\n.*inc>$' end, 'sixty steps', 30)
-  enter(t, 'run:set{weight_decay = -0.15};')
+  enter(t, 'run:set{lr = 10, momentum = 0.1, weight_decay = 0.01};')
   t:type 'half = 1'
   t:wait(('run %s may be diverging: loss '):format(out), 30)
   t:wait '; lower lr with run:set, or stop it'
