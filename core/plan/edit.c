@@ -84,6 +84,15 @@ bool inc_gop_reads(const inc_gop *op, int value) {
   return false;
 }
 
+bool inc_gop_same_attrs(const inc_gop *a, const inc_gop *b) {
+  int n = inc_op_sig(a->node.op)->n_attrs;
+  for (int k = 0; k < n; k++) {
+    const inc_attr *x = &a->node.attr[k], *y = &b->node.attr[k];
+    if (x->n != y->n || (x->n > 0 && memcmp(x->i, y->i, sizeof *x->i * (size_t)x->n))) return false;
+  }
+  return true;
+}
+
 int inc_graph_count_uses(const inc_graph *g, int value) {
   int n = g->values[value].output;
   for (int i = 0; i < g->n_ops; i++) n += !g->ops[i].dead && inc_gop_reads(&g->ops[i], value);

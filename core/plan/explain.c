@@ -167,10 +167,10 @@ int inc_plan_dump(const inc_plan *p, const char *pass, char **out) {
       *out = inc_strdup(p->dumps[i].text);
       return *out ? INC_OK : INC_EMEM;
     }
-  return inc_fail(
-             INC_EARG, "pass",
-             "expected trace, simplify, fuse, layout, recompute, sched, alias, uncast or densify, got %s",
-             pass),
+  return inc_fail(INC_EARG, "pass",
+                  "expected trace, simplify, fuse, siblings, layout, recompute, sched, alias, uncast or "
+                  "densify, got %s",
+                  pass),
          inc_hint("dumps are kept when the plan is made with dumps = true");
 }
 

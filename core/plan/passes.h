@@ -12,6 +12,7 @@
 
 int inc_pass_simplify(inc_graph *g);  /* dead code, common subexpressions, no-op casts and copies */
 int inc_pass_fuse(inc_graph *g);      /* batch_norm + relu, conv + batch_norm_eval + relu, their gradients */
+int inc_pass_siblings(inc_graph *g);  /* 1x1 convolutions that read one value become one */
 int inc_pass_recompute(inc_graph *g); /* make cheap activations again in backward instead of keeping them */
 int inc_pass_layout(inc_graph *g);    /* channels-last where kernels want it */
 int inc_pass_sched(inc_graph *g);     /* writes that outlive the step go last; from here the order stands */
@@ -31,6 +32,7 @@ int inc_graph_insert(inc_graph *g, int at, const inc_op *op, int n_in, const int
 int inc_graph_place(const inc_graph *g, int op);                    /* place of op in order, -1 if absent */
 void inc_graph_replace(inc_graph *g, int old_value, int new_value); /* in all inputs and outputs */
 bool inc_gop_reads(const inc_gop *op, int value);
+bool inc_gop_same_attrs(const inc_gop *a, const inc_gop *b); /* of two ops of one kind */
 /* The device's best choice for the node; false, and no error recorded, where it has none. */
 bool inc_best_choice(const inc_node *node, inc_choice *out);
 int inc_graph_count_uses(const inc_graph *g, int value); /* live ops that read it, plus 1 if an output */

@@ -17,6 +17,7 @@ static const struct {
 } passes[] = {
     {"simplify", INC_PASS_SIMPLIFY, inc_pass_simplify},
     {"fuse", INC_PASS_FUSE, inc_pass_fuse},
+    {"siblings", INC_PASS_SIBLINGS, inc_pass_siblings},
     {"layout", INC_PASS_LAYOUT, inc_pass_layout},
     {"recompute", INC_PASS_RECOMPUTE, inc_pass_recompute},
     {"sched", 0, inc_pass_sched},

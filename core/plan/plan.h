@@ -26,6 +26,7 @@ enum { /* passes that can be switched off (bits of inc_plan_opts.off) */
        INC_PASS_TILE = 128, /* chains of elementwise ops block by block */
        INC_PASS_UNCAST = 256,
        INC_PASS_DENSIFY = 512,
+       INC_PASS_SIBLINGS = 1024,
 };
 
 typedef struct inc_plan_opts {

@@ -74,18 +74,9 @@ static bool is_noop(const inc_graph *g, const inc_gop *op) {
          !outlives_source(g, op);
 }
 
-static bool same_attrs(const inc_gop *a, const inc_gop *b) {
-  int n = inc_op_sig(a->node.op)->n_attrs;
-  for (int k = 0; k < n; k++) {
-    const inc_attr *x = &a->node.attr[k], *y = &b->node.attr[k];
-    if (x->n != y->n || (x->n > 0 && memcmp(x->i, y->i, sizeof *x->i * (size_t)x->n))) return false;
-  }
-  return true;
-}
-
 static bool same_op(const inc_gop *a, const inc_gop *b) {
   return a->node.op == b->node.op && a->node.n_in == b->node.n_in &&
-         !memcmp(a->in, b->in, sizeof *a->in * (size_t)a->node.n_in) && same_attrs(a, b);
+         !memcmp(a->in, b->in, sizeof *a->in * (size_t)a->node.n_in) && inc_gop_same_attrs(a, b);
 }
 
 static bool pinned(const inc_graph *g, const inc_gop *op, const bool *written) {

@@ -16,7 +16,7 @@ Plan.__name = 'plan'
 args.object('step', Plan)
 
 local known = {
-  'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'uncast', 'densify',
+  'simplify', 'fuse', 'siblings', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'uncast', 'densify',
   'reference', 'exact', 'dumps',
 }
 local many_keys = 8
@@ -275,7 +275,7 @@ local M = {}
 -- @name inc.plan
 -- f takes tensors (and other values, which become part of the key) and returns tensors; it may call backward
 -- and step an optimizer. The gradients are consumed: leaves keep no grad. `options` switch passes off:
--- simplify, fuse, layout, alias, recompute, arena, hoist, tile, uncast, densify = false; reference = true
+-- simplify, fuse, siblings, layout, alias, recompute, arena, hoist, tile, uncast, densify = false; reference = true
 -- runs plain loops;
 -- exact = true leaves out Winograd's convolutions (f32 to 1e-6 of a plain sum instead of 1e-5);
 -- dumps = true keeps the graph after each pass for :dump.

@@ -51,8 +51,8 @@ for _, rule in ipairs {'include', 'exclude'} do
 end
 
 -- Passes of a plan, each left out, and none at all; spec plan has each alone too, on a small net.
-local passes = {'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'uncast',
-  'densify'}
+local passes = {'simplify', 'fuse', 'siblings', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile',
+  'uncast', 'densify'}
 
 local none = {}
 for _, pass in ipairs(passes) do

@@ -1,7 +1,8 @@
 -- plan.lua: a plan does what eager does, with each pass on and off, and it notices what changed around it.
 --
 -- The net is small, but every pass has something to do in it: two branches and a pool joined by a concat,
--- batch norms in training mode, a max pool over the concat, and an update of the weights.
+-- batch norms in training mode, two 1x1 convolutions of one input, a max pool over the concat, and an update
+-- of the weights.
 
 local plan = inc.plan
 
@@ -10,11 +11,12 @@ local function make_net()
   local p = {
     w1 = inc.randn{16, 3, 3, 3, requires_grad = true}, g1 = inc.ones{16, requires_grad = true},
     b1 = inc.zeros{16, requires_grad = true}, w2 = inc.randn{16, 16, 1, 1, requires_grad = true},
+    w4 = inc.randn{16, 16, 1, 1, requires_grad = true},
     w3 = inc.randn{32, 16, 3, 3, requires_grad = true}, g3 = inc.rand{32, requires_grad = true},
     b3 = inc.randn{32, requires_grad = true}, fc = inc.randn{5, 48, requires_grad = true},
     mean = inc.zeros{16}, var = inc.ones{16},
   }
-  local order = {'w1', 'g1', 'b1', 'w2', 'w3', 'g3', 'b3', 'fc'}
+  local order = {'w1', 'g1', 'b1', 'w2', 'w4', 'w3', 'g3', 'b3', 'fc'}
   local function forward(x, y)
     local c = inc.conv2d(x, p.w1, {stride = 2})
     local a, m, v = inc.core.batch_norm_train(c, p.g1, p.b1, {eps = 1e-3})
@@ -24,7 +26,7 @@ local function make_net()
     local left = inc.conv2d(a, p.w2):relu()
     local wide = inc.conv2d(a, p.w3, {padding = 1})
     local right = inc.core.batch_norm_train(wide, p.g3, p.b3, {eps = 1e-3}):relu()
-    local pooled = inc.avg_pool2d(a, {kernel_size = 3, stride = 1, padding = 1})
+    local pooled = inc.avg_pool2d(inc.conv2d(a, p.w4), {kernel_size = 3, stride = 1, padding = 1})
     local both = inc.cat({left, right, pooled}, {dim = 2})
     both = inc.max_pool2d(both:narrow(2, 1, 48), {kernel_size = 3, stride = 2})
     return inc.cross_entropy(inc.linear(both:mean{dim = {3, 4}}, p.fc), y, {label_smoothing = 0.1})
@@ -75,8 +77,8 @@ end
 
 test('a planned step is the eager step', function() same_as_eager{} end)
 
-local passes = {'simplify', 'fuse', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'uncast',
-  'densify'}
+local passes = {'simplify', 'fuse', 'siblings', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile',
+  'uncast', 'densify'}
 
 local function all_off()
   local off = {}
@@ -124,6 +126,38 @@ test('gradients are consumed', function()
   end)
   f(x, y)
   check.ok(p.w1.grad == nil)
+end)
+
+local function times(text, what) return select(2, text:gsub(what, '')) end
+
+test('1x1 convolutions of one input are one, and so are their gradients', function()
+  local x, y = batch()
+  local _, step = make_net()
+  local planned = plan(step, {dumps = true})
+  planned(x, y)
+  local before, after = planned:dump 'fuse', planned:dump 'siblings'
+  for _, op in ipairs {'conv2d', 'conv2d_backward_data', 'conv2d_backward_weight'} do
+    check.equal(times(before, '= ' .. op .. '%(') - times(after, '= ' .. op .. '%('), 1, op)
+  end
+  check.equal(times(before, '= add%(') - times(after, '= add%('), 1, 'sums of gradients')
+end)
+
+test('1x1 convolutions side by side: with biases, in inference, not where a concat takes the result', function()
+  local x = batch()
+  inc.seed(5)
+  local w = {inc.randn{8, 3, 1, 1}, inc.randn{5, 3, 1, 1}, inc.randn{4, 3, 1, 1}, inc.randn{4, 3, 1, 1}}
+  local bias, mean, var = {inc.randn{8}, inc.randn{5}}, inc.randn{8}, inc.rand{8} + 0.5
+  local function f(a)
+    local one = inc.core.batch_norm_eval(inc.conv2d(a, w[1]), nil, nil, mean, var, {}):relu()
+    local two = inc.conv2d(a, w[1], bias[1]):sum() + inc.conv2d(a, w[2], bias[2]):exp():sum()
+    local taken = inc.cat({inc.conv2d(a, w[3]), inc.conv2d(a, w[4])}, {dim = 2})
+    return one:sum() + two + taken:sum()
+  end
+  local planned = plan(f, {dumps = true})
+  check.close(planned(x), f(x), 1e-4)
+  check.equal(times(planned:dump 'fuse', '= conv2d') - times(planned:dump 'siblings', '= conv2d'), 1)
+  w[2]:mul_(2)
+  check.close(planned(x), f(x), 1e-4)
 end)
 
 test('inference folds batch norm and follows the weights', function()
