@@ -49,11 +49,17 @@ void inc_compute_denormals_off(void) {
 
 bool inc_compute_is_self(void) { return is_self; }
 
+/* The first number of a variable of the environment, 0 if it says none. */
+static int env_threads(const char *name) {
+  const char *text = getenv(name);
+  int n = text ? atoi(text) : 0;
+  return n > 0 ? n : 0;
+}
+
 int inc_compute_threads(void) {
-  if (!n_threads) {
-    const char *env = getenv("INC_THREADS");
-    n_threads = env && atoi(env) > 0 ? atoi(env) : omp_get_num_procs();
-  }
+  if (!n_threads) n_threads = env_threads("INC_THREADS");
+  if (!n_threads) n_threads = env_threads("OMP_NUM_THREADS");
+  if (!n_threads) n_threads = omp_get_num_procs();
   return n_threads;
 }
 

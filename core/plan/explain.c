@@ -1,10 +1,11 @@
 /* explain.c -- a plan in words: one row a kernel, what was fused, what it costs.
-** Times appear once a profiled run has filled them in (inc_plan_profile). */
+** Times, and a table of where they go, appear once a profiled run has filled them in (inc_plan_profile). */
 #include "base/mem.h"
 #include "base/text.h"
 #include "exec/compute.h"
 #include "plan/internal.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int take(inc_text *t, char **out) {
@@ -62,14 +63,6 @@ static const char *tile_ops(const inc_plan *p, const inc_tile *tile, char *out, 
   return out;
 }
 
-/* The least time that the machine could take for the node: by its arithmetic, or by the bytes it touches. */
-static double least_ns(const inc_gop *op) {
-  double work = flops(op);
-  int dtype = op->node.n_in && op->node.in[0].dtype == INC_BF16 ? INC_BF16 : INC_F32;
-  double peak = inc_cpu_backend.peak(work > 0 ? dtype : INC_NONE);
-  return peak > 0 ? (work > 0 ? work : (double)bytes_moved(op)) / peak * 1e9 : 0;
-}
-
 static size_t tile_bytes(const inc_plan *p, const inc_tile *t) {
   size_t n = 0;
   for (int i = 0; i < t->n; i++) {
@@ -82,15 +75,36 @@ static size_t tile_bytes(const inc_plan *p, const inc_tile *t) {
   return n;
 }
 
-/* "231 GF/s  97%" */
-static void put_rate(const inc_plan *p, const inc_step *s, char *out, size_t n) {
+/* -- cost ------------------------------------------------------------------------------------------------ */
+
+typedef struct cost {
+  double work, bytes; /* FLOP, 0 for what only moves; bytes touched */
+  double least, took; /* ns: the least that the machine could take, by the one or the other; the last run's */
+} cost;
+
+static cost cost_of(const inc_plan *p, const inc_step *s) {
   const inc_gop *op = &p->g->ops[s->op];
-  double work = s->tile ? 0 : flops(op), bytes = (double)(s->tile ? tile_bytes(p, s->tile) : bytes_moved(op));
-  double read = inc_cpu_backend.peak(INC_NONE);
-  double least = s->tile ? (read > 0 ? bytes / read * 1e9 : 0) : least_ns(op);
-  snprintf(out, n, "%5.0f %s %4.0f%%", (work > 0 ? work : bytes) / (double)s->ns, work > 0 ? "GF/s" : "GB/s",
-           100 * least / (double)s->ns);
+  int dtype = op->node.n_in && op->node.in[0].dtype == INC_BF16 ? INC_BF16 : INC_F32;
+  cost c = {.work = s->tile ? 0 : flops(op),
+            .bytes = (double)(s->tile ? tile_bytes(p, s->tile) : bytes_moved(op)),
+            .took = (double)s->ns};
+  double peak = inc_cpu_backend.peak(c.work > 0 ? dtype : INC_NONE);
+  if (peak > 0) c.least = (c.work > 0 ? c.work : c.bytes) / peak * 1e9;
+  return c;
 }
+
+static void add_cost(cost *sum, const cost *c) {
+  sum->work += c->work, sum->bytes += c->bytes, sum->least += c->least, sum->took += c->took;
+}
+
+/* "231 GF/s  97%" */
+static void put_rate(const cost *c, char *out, size_t n) {
+  bool works = c->work > 0;
+  snprintf(out, n, "%5.0f %s %4.0f%%", (works ? c->work : c->bytes) / c->took, works ? "GF/s" : "GB/s",
+           100 * c->least / c->took);
+}
+
+/* -- rows ------------------------------------------------------------------------------------------------ */
 
 static void put_row(inc_text *t, const inc_plan *p, int i) {
   const inc_step *s = &p->steps[i];
@@ -98,11 +112,11 @@ static void put_row(inc_text *t, const inc_plan *p, int i) {
   const inc_gop *op = &p->g->ops[s->op];
   const inc_spec *y = op->node.n_out ? &op->node.out[0] : &op->node.in[0];
   char shape[96], rate[40] = "";
-  size_t bytes = s->tile ? tile_bytes(p, s->tile) : bytes_moved(op);
-  if (s->ns > 0) put_rate(p, s, rate, sizeof rate);
+  cost c = cost_of(p, s);
+  if (s->ns > 0) put_rate(&c, rate, sizeof rate);
   inc_text_format(t, "%4d %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8.1f %8.3f %-16s  %s%s%s\n", i,
                   phase(p, i), op->node.op->name, op->scope, s->choice.impl, inc_dtype_name(y->dtype),
-                  inc_shape_text(y->ndim, y->shape, shape, sizeof shape), layout_name(y), (double)bytes / 1e6,
+                  inc_shape_text(y->ndim, y->shape, shape, sizeof shape), layout_name(y), c.bytes / 1e6,
                   (double)s->ns / 1e6, rate,
                   s->tile    ? tile_ops(p, s->tile, ops, sizeof ops)
                   : op->note ? op->note
@@ -112,32 +126,76 @@ static void put_row(inc_text *t, const inc_plan *p, int i) {
     inc_text_format(t, "%11s measured: %s\n", "", s->choice.tuned->times);
 }
 
-static void put_times(inc_text *t, const inc_plan *p) {
-  double total = 0, work = 0, conv = 0, least = 0;
+/* -- sums ------------------------------------------------------------------------------------------------ */
+
+typedef struct kind {
+  const char *op, *kernel;
+  int n;
+  cost sum;
+} kind;
+
+static kind *kind_of(kind *list, int *n, const char *op, const char *kernel) {
+  for (int i = 0; i < *n; i++)
+    if (!strcmp(list[i].op, op) && !strcmp(list[i].kernel, kernel)) return &list[i];
+  list[*n] = (kind){.op = op, .kernel = kernel};
+  return &list[(*n)++];
+}
+
+static int slower_first(const void *a, const void *b) {
+  double x = ((const kind *)a)->sum.took, y = ((const kind *)b)->sum.took;
+  return (x < y) - (x > y);
+}
+
+/* One row a kind of kernel: where the time goes, and how near each kind is to what the machine can do. */
+static int put_kinds(inc_text *t, const inc_plan *p, const cost *all) {
+  char rate[40];
+  int n = 0;
+  kind *list = inc_alloc(sizeof *list * (size_t)(p->n_steps + 1));
+  if (!list) return INC_EMEM;
   for (int i = 0; i < p->n_steps; i++) {
     const inc_step *s = &p->steps[i];
+    cost c = cost_of(p, s);
     if (s->ns == 0) continue;
-    double f = s->tile ? 0 : flops(&p->g->ops[s->op]), read = inc_cpu_backend.peak(INC_NONE);
-    total += (double)s->ns;
-    work += f;
-    if (f > 0) conv += (double)s->ns;
-    least += !s->tile   ? least_ns(&p->g->ops[s->op])
-             : read > 0 ? (double)tile_bytes(p, s->tile) / read * 1e9
-                        : 0;
+    kind *k = kind_of(list, &n, p->g->ops[s->op].node.op->name, s->choice.impl);
+    k->n++;
+    add_cost(&k->sum, &c);
   }
-  if (total == 0) return;
-  if (conv > 0)
-    inc_text_format(t, "%.1f ms, of which convolutions and products %.1f ms at %.0f GFLOP/s\n", total / 1e6,
-                    conv / 1e6, work / conv);
+  qsort(list, (size_t)n, sizeof *list, slower_first);
+  inc_text_format(t, "\n%4s %-28s %-34s %9s %7s %10s %9s %10s %5s\n", "n", "op", "kernel", "ms", "of all",
+                  "GFLOP", "MB", "rate", "peak");
+  for (int i = 0; i < n; i++) {
+    const cost *c = &list[i].sum;
+    put_rate(c, rate, sizeof rate);
+    inc_text_format(t, "%4d %-28s %-34s %9.2f %6.1f%% %10.2f %9.1f %s\n", list[i].n, list[i].op,
+                    list[i].kernel, c->took / 1e6, 100 * c->took / all->took, c->work / 1e9, c->bytes / 1e6,
+                    rate);
+  }
+  inc_free(list);
+  return INC_OK;
+}
+
+static int put_times(inc_text *t, const inc_plan *p) {
+  cost all = {0}, products = {0};
+  for (int i = 0; i < p->n_steps; i++) {
+    cost c = cost_of(p, &p->steps[i]);
+    if (c.took == 0) continue;
+    add_cost(&all, &c);
+    if (c.work > 0) add_cost(&products, &c);
+  }
+  if (all.took == 0) return INC_OK;
+  if (products.took > 0)
+    inc_text_format(t, "%.1f ms, of which convolutions and products %.1f ms at %.0f GFLOP/s\n",
+                    all.took / 1e6, products.took / 1e6, products.work / products.took);
   inc_text_format(
       t,
       "%.0f%% of what this machine was measured to do at most: f32 %.0f, bf16 %.0f GFLOP/s, reading "
       "%.0f GB/s (Winograd counted as if direct, so a convolution may pass 100%%)\n",
-      100 * least / total, inc_cpu_backend.peak(INC_F32) / 1e9, inc_cpu_backend.peak(INC_BF16) / 1e9,
+      100 * all.least / all.took, inc_cpu_backend.peak(INC_F32) / 1e9, inc_cpu_backend.peak(INC_BF16) / 1e9,
       inc_cpu_backend.peak(INC_NONE) / 1e9);
+  return put_kinds(t, p, &all);
 }
 
-static void put_totals(inc_text *t, const inc_plan *p) {
+static int put_totals(inc_text *t, const inc_plan *p) {
   double work = 0;
   for (int i = 0; i < p->n_steps; i++)
     if (!p->steps[i].tile) work += flops(&p->g->ops[p->steps[i].op]);
@@ -149,7 +207,7 @@ static void put_totals(inc_text *t, const inc_plan *p) {
       "threads\n",
       m.kernels, m.references, work / 1e9, (double)m.arena / 1e6, (double)m.without_reuse / 1e6,
       (double)m.workspace / 1e6, inc_compute_threads());
-  put_times(t, p);
+  return put_times(t, p);
 }
 
 int inc_plan_explain(inc_plan *p, char **out) {
@@ -157,8 +215,10 @@ int inc_plan_explain(inc_plan *p, char **out) {
   inc_text_format(&t, "%4s %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8s %8s %10s %5s\n", "#", "phase", "op",
                   "layer", "kernel", "type", "shape", "layout", "MB", "ms", "rate", "peak");
   for (int i = 0; i < p->n_steps; i++) put_row(&t, p, i);
-  put_totals(&t, p);
-  return take(&t, out);
+  int code = put_totals(&t, p);
+  if (!code) return take(&t, out);
+  inc_text_free(&t);
+  return code;
 }
 
 int inc_plan_dump(const inc_plan *p, const char *pass, char **out) {

@@ -61,11 +61,11 @@ timed()
 local to_second = host.now() - asked_for
 local ms = {}
 for i = 1, steps do ms[i] = timed() * 1e3 end
-local peak, cpu = peak_mb(), os.clock()
+local peak = peak_mb()
 step:profile()
 timed()
 local share = step:explain():match '(%d+)%% of what this machine'
 local memory = step:memory()
 print(inc.json.encode{program = 'incsh ' .. inc.core.version, ms = ms, first_s = first, to_first_s = to_first,
-  to_second_s = to_second, peak_mb = peak, cpu_s = cpu,
+  to_second_s = to_second, peak_mb = peak, cpu_s = os.clock(),
   arena_mb = memory.arena // 1000000, share_of_peak = tonumber(share) / 100, kernels = memory.kernels})

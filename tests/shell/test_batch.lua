@@ -24,6 +24,14 @@ check('a script that returns a number ends with it', function()
   is([["$INCSH" -e 'return false']], 1, '')
 end)
 
+check('threads: as many as asked for, by either name', function()
+  local asked = [["$INCSH" -e 'print(inc.core.threads())']]
+  is('OMP_NUM_THREADS=3 ' .. asked, 0, '3\n')
+  is('OMP_NUM_THREADS=3 INC_THREADS=2 ' .. asked, 0, '2\n')
+  is('taskset -c 0 ' .. asked, 0, '1\n')
+  is('OMP_NUM_THREADS=many taskset -c 0 ' .. asked, 0, '1\n')
+end)
+
 check('standard input is a script, without prompt or history', function()
   local r = is([[echo 'print(1) x = 2 print(x)' | XDG_STATE_HOME=$PWD/none "$INCSH"]], 0, '1\n2\n')
   term.equal(r.err, '')

@@ -164,4 +164,10 @@ test('a profiled plan tells rates and shares of the measured peak', function()
   check.ok(tonumber(f32) >= 1 and tonumber(reading) >= 1, text)
   local rate, share = text:match 'conv2d_backward_data[^\n]* (%d+) GF/s +(%d+)%%'
   check.ok(tonumber(rate) >= 1 and tonumber(share) >= 1, text)
+  local kernels, of_all = 0, 0
+  for n, part in text:gmatch '\n *(%d+) %S+ +%S+ +[%d.]+ +([%d.]+)%%' do
+    kernels, of_all = kernels + n, of_all + part
+  end
+  check.equal(kernels, p:memory().kernels)
+  check.close(of_all, 100, 0.02)
 end)
