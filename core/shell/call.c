@@ -23,6 +23,15 @@ int inc_shell_load_reporter(lua_State *L) {
   return 1;
 }
 
+void inc_shell_keep_source(lua_State *L, const char *chunk, const char *text) {
+  if (reporter == LUA_NOREF) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, reporter);
+  lua_getfield(L, -1, "sources");
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, chunk);
+  lua_pop(L, 2);
+}
+
 static int on_error(lua_State *L) {
   if (reporter == LUA_NOREF) return 1;
   lua_rawgeti(L, LUA_REGISTRYINDEX, reporter);

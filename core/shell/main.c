@@ -188,14 +188,36 @@ static int run_file(lua_State *L, const options *o, const char *path, const char
 
 static int run_code(lua_State *L, const options *o) {
   set_arg(L, o, NULL);
+  inc_shell_keep_source(L, "=-e", o->code);
   if (luaL_loadbuffer(L, o->code, strlen(o->code), "=-e") != LUA_OK) return load_failed(L, "incsh");
   int status = run_chunk(L, push_args(L, o), "incsh");
   return status || o->interactive ? status : wait_runs(L, "incsh");
 }
 
+/* All of standard input, pushed, without a byte-order mark and a first line for the system, as in files; NULL and a
+** message where it cannot be read. */
+static const char *read_stdin(lua_State *L, size_t *n) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (size_t got = 1; got > 0; luaL_addsize(&b, got))
+    got = fread(luaL_prepbuffer(&b), 1, LUAL_BUFFERSIZE, stdin);
+  luaL_pushresult(&b);
+  if (ferror(stdin)) return lua_pushliteral(L, "stdin: cannot be read"), NULL;
+  const char *text = lua_tolstring(L, -1, n);
+  size_t head = strncmp(text, "\xEF\xBB\xBF", 3) ? 0 : 3;
+  if (text[head] == '#') head += strcspn(text + head, "\n");
+  *n -= head;
+  return text + head;
+}
+
 static int run_stdin(lua_State *L, const options *o) {
+  size_t n;
   set_arg(L, o, NULL);
-  if (luaL_loadfile(L, NULL) != LUA_OK) return load_failed(L, "incsh");
+  const char *text = read_stdin(L, &n);
+  if (!text) return load_failed(L, "incsh");
+  inc_shell_keep_source(L, "=stdin", text);
+  if (luaL_loadbuffer(L, text, n, "=stdin") != LUA_OK) return load_failed(L, "incsh");
+  lua_remove(L, -2);
   int status = run_chunk(L, push_args(L, o), "incsh");
   return status ? status : wait_runs(L, "incsh");
 }

@@ -30,6 +30,8 @@ void inc_shell_set_path(lua_State *L, const char *home);
 /* -- call.c: protected calls ---------------------------------------------------------------------------- */
 /* Load the error reporter; call once, after inc_shell_set_path. */
 int inc_shell_load_reporter(lua_State *L);
+/* The text of a chunk that is in no file, for the user's own line in errors. */
+void inc_shell_keep_source(lua_State *L, const char *chunk, const char *text);
 /* Like lua_pcall; on failure leaves a reporter's record (a table) instead of the message. */
 int inc_shell_call(lua_State *L, int nargs, int nresults);
 /* Print the record on top of the stack as "incsh: ..." on stderr and pop it. */

@@ -53,6 +53,29 @@ check('a hint stands on a line of its own', function()
   term.equal(is([["$INCSH" -e 'error("a: b\nhint: c", 0)']], 1, '').err, 'incsh: -e:1: a: b\nhint: c\n')
 end)
 
+check('a hint tells what was meant: in -e, from standard input, in a script, for its locals too', function()
+  local meant = "attempt to call a nil value (field 'adm')\nhint: did you mean optim.adam?\n"
+  term.equal(is([["$INCSH" -e 'optim.adm{}']], 1, '').err, 'incsh: -e:1: ' .. meant)
+  term.equal(is([[echo 'optim.adm{}' | "$INCSH"]], 1, '').err, 'incsh: stdin:1: ' .. meant)
+  term.write('meant.lua', '\noptim.adm{}\n')
+  term.equal(is([["$INCSH" meant.lua]], 1, '').err, 'incsh: meant.lua:2: ' .. meant)
+  term.write('mine.lua', 'local o = require "inc".optim\nlocal function f()\n  return o.adm{}\nend\nf()\n')
+  term.contains(is([["$INCSH" mine.lua]], 1, '').err, 'hint: did you mean o.adam?')
+  -- a name of the script's own hides ours: nothing of ours is meant
+  term.write('hides.lua', 'local optim = {}\noptim.adm{}\n')
+  term.equal(is([["$INCSH" hides.lua]], 1, '').err,
+    "incsh: hides.lua:2: attempt to call a nil value (field 'adm')\n")
+  term.contains(is([["$INCSH" -e 'local flowers = 1 print(flower.x)']], 1, '').err, 'did you mean flowers?')
+end)
+
+check('standard input: a first line for the system, a mark of byte order, an empty one', function()
+  is([[printf '#!/usr/bin/env incsh\nprint(1)\n' | "$INCSH"]], 0, '1\n')
+  term.contains(is([[printf '#!/usr/bin/env incsh\nerror(1)\n' | "$INCSH"]], 1, '').err, 'stdin:2')
+  is([[printf '\357\273\277print(1)' | "$INCSH" -]], 0, '1\n')
+  is([["$INCSH" </dev/null]], 0, '')
+  term.contains(is([["$INCSH" </proc/self/mem]], 1, '').err, 'stdin: cannot be read')
+end)
+
 check('a syntax error', function()
   term.contains(is([["$INCSH" -e 'x = = 2']], 1, '').err, "incsh: -e:1: unexpected symbol near '='")
 end)

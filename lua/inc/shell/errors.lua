@@ -6,7 +6,7 @@
 -- our files: nobody can do anything about line 40 of lua/inc/nn.lua.
 local host = require 'inc.host'
 
-local errors = {sources = {}}       -- sources: chunk name -> text, for what was typed at the prompt
+local errors = {sources = {}}       -- sources: chunk name -> text, for code that is in no file
 local ours = {}
 for i, folder in ipairs {'lua', 'scripts', 'models'} do ours[i] = ('@%s/%s/'):format(host.home, folder) end
 
@@ -18,12 +18,12 @@ local function is_ours(source)
 end
 errors.is_ours = is_ours
 
--- The innermost frame of the user's that has a line.
+-- The innermost frame of the user's that has a line; the last result is its level for whoever called.
 local function user_frame(level)
   local info = debug.getinfo(level, 'Sl')
   while info do
     if info.currentline > 0 and not is_ours(info.source) then
-      return info.short_src, info.currentline, info.source
+      return info.short_src, info.currentline, info.source, level
     end
     level = level + 1
     info = debug.getinfo(level, 'Sl')
@@ -83,10 +83,30 @@ local function text_of(err)
   return ok and text or '(an error object that cannot be printed)'
 end
 
+-- What a frame calls its own: its locals and upvalues, as a session of the prompt gives those of its entries.
+local function names_of(level)
+  local values, locals = {}, {}
+  local function add(name, value)
+    if name:find '^[%a_]' and name ~= '_ENV' then values[name], locals[name] = value, true end
+  end
+  local f = debug.getinfo(level, 'f').func
+  for i = 1, 255 do
+    local name, value = debug.getupvalue(f, i)
+    if not name then break end
+    add(name, value)
+  end
+  for i = 1, 255 do -- an inner one of the same name comes later
+    local name, value = debug.getlocal(level, i)
+    if not name then break end
+    add(name, value)
+  end
+  return {locals = locals, get_local = function(_, name) return values[name], locals[name] end}
+end
+
 -- A hint where the failure comes from a name that is not there.
-local function hint_for(message, source, line)
+local function hint_for(message, source, line, scope)
   local text = source and line and source_line(source, line)
-  local ok, hint = pcall(function() return require 'inc.shell.meant'.hint(message, text) end)
+  local ok, hint = pcall(function() return require 'inc.shell.meant'.hint(message, text, scope) end)
   return ok and hint or nil
 end
 
@@ -97,11 +117,13 @@ local function source_of(where) return (where:find '%.lua$' and '@' or '=') .. w
 function errors.capture(err)
   if type(err) == 'table' and rawget(err, 'is_record') then return err end
   local text = text_of(err)
-  local name, line, source = user_frame(3)
+  local name, line, source, level = user_frame(3)
   local bare, own_name, own_line = strip_position(text)
+  local elsewhere = own_name and (own_name ~= name or own_line ~= line) -- raised again: that frame is gone
   if own_name then name, line, source = own_name, own_line, source_of(own_name) end
   local message, hint = bare:match '^(.-)\nhint: (.*)$'
-  hint = hint or hint_for(bare, source, line)
+  local scope = bare:find '^attempt to' and level and not elsewhere and names_of(level) or nil
+  hint = hint or hint_for(bare, source, line, scope)
   local record = {is_record = true, value = err, message = message or bare, hint = hint,
     where = name, line = line, source = source}
   record.interrupted = host.interrupted()
