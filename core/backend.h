@@ -27,6 +27,7 @@ typedef struct inc_tuned { /* why a choice was made; lives as long as the proces
   const char *key;         /* the node: "2t conv2d_relu kept f32[1,64,73,73]cl ..." */
   const char *name;        /* the choice: "winograd" */
   const char *times;       /* "direct 0.812, winograd 0.533 ms"; "" not known here */
+  bool fresh;              /* measured for the plan at hand */
 } inc_tuned;
 
 typedef struct inc_choice {
@@ -53,6 +54,8 @@ typedef struct inc_backend {
   ** after the last node of the plan; what was learned is kept. */
   int (*choose)(const inc_node *node, uint32_t flags, inc_choice *out);
   void (*settle)(void);
+  /* Is it a node whose kernels are measured, unless that was done before? */
+  bool (*compares)(const inc_node *node);
   int (*prepare)(const inc_node *node, const inc_choice *choice, uint32_t flags, inc_kernel **out);
   /* in[k], out[k]: addresses of the first element.  `same` bit k: in[k] holds what it held at the last run of
   ** this kernel (so a kept packed copy is still good).  An absent optional input is NULL. */

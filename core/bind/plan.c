@@ -112,7 +112,21 @@ static int record_again(lua_State *L, const inc_graph *g, int *status) {
   return code;
 }
 
-/* plan_trace(f, specs, opts) -> compiled plan.  opts: fuse = false and so on; reference, exact, dumps = true. */
+typedef struct listener {
+  lua_State *L;
+  int f; /* index of the function */
+} listener;
+
+static void told(void *to, int done, int all) {
+  const listener *l = to;
+  lua_pushvalue(l->L, l->f);
+  lua_pushinteger(l->L, done);
+  lua_pushinteger(l->L, all);
+  if (lua_pcall(l->L, 2, 0, 0) != LUA_OK) lua_pop(l->L, 1); /* words on the way must not end the planning */
+}
+
+/* plan_trace(f, specs, opts) -> compiled plan.  opts: fuse = false and so on; reference, exact, dumps = true;
+** told: a function that hears how many of how many nodes are ready, while kernels are measured. */
 static int trace(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -122,6 +136,8 @@ static int trace(lua_State *L) {
                         .reference = option(L, 3, "reference"),
                         .exact = option(L, 3, "exact"),
                         .dumps = option(L, 3, "dumps")};
+  listener to = {L, 4};
+  if (lua_getfield(L, 3, "told") == LUA_TFUNCTION) opts.told = told, opts.listener = &to;
   inc_plan **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, PLAN_MT);

@@ -15,6 +15,21 @@
 
 enum { MAX_PICTURE_FILE = 1 << 30 };
 
+/* The Lua function that hears how many pictures are scored. */
+typedef struct listener {
+  lua_State *L;
+  int f; /* its index */
+  lua_Integer done;
+} listener;
+
+static void told(void *to, int n) {
+  listener *l = to;
+  l->done += n;
+  lua_pushvalue(l->L, l->f);
+  lua_pushinteger(l->L, l->done);
+  if (lua_pcall(l->L, 1, 0, 0) != LUA_OK) lua_pop(l->L, 1); /* words on the way end nothing */
+}
+
 /* All that a call holds, in one box: the collector drops it whatever happens. */
 typedef struct work {
   inc_scores all;
@@ -50,9 +65,11 @@ static void push_bad(lua_State *L, const inc_images *images, const inc_loader *l
   }
 }
 
-static int one_pass(work *w, inc_plan *plan, const inc_loader_opts *o) {
+static int one_pass(work *w, inc_plan *plan, const inc_loader_opts *o, listener *to) {
   INC_TRY(inc_scorer_init(&w->scorer, plan));
   w->scorer.interruptible = true;
+  w->scorer.told = to->f ? told : NULL;
+  w->scorer.listener = to;
   if (o->batch != w->scorer.batch)
     return inc_fail(INC_EARG, "batch", "planned for %d pictures, the loader gives %d", w->scorer.batch,
                     o->batch);
@@ -89,28 +106,29 @@ static void put_judgements(lua_State *L, const inc_scores *all) {
   }
 }
 
-/* core.score(images, {{plan, loader options}, ...}) -> {n =, picture =, label =, loss =, rank =, called =,
-** confidence =} (lists; all count from 1), bad pictures */
+/* core.score(images, {{plan, loader options}, ...}, told) -> {n =, picture =, label =, loss =, rank =, called =,
+** confidence =} (lists; all count from 1), bad pictures.  told(done), if there is one, hears how many are scored. */
 static int score(lua_State *L) {
   inc_images *images = inc_lua_check_images(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 2);
+  lua_settop(L, 3);
+  listener to = {L, lua_isfunction(L, 3) ? 3 : 0, 0};
   work *w = lua_newuserdatauv(L, sizeof *w, 0);
   memset(w, 0, sizeof *w);
   luaL_setmetatable(L, SCORES_MT);
-  lua_pushnil(L); /* 4: bad pictures of the first pass */
+  lua_pushnil(L); /* 5: bad pictures of the first pass */
   for (int i = 1, n = (int)lua_rawlen(L, 2); i <= n; i++) {
     inc_loader_opts o;
     lua_rawgeti(L, 2, i);
-    lua_rawgeti(L, 5, 1);
+    lua_rawgeti(L, 6, 1);
     inc_plan *plan = inc_lua_check_plan(L, -1);
-    lua_rawgeti(L, 5, 2);
+    lua_rawgeti(L, 6, 2);
     luaL_checktype(L, -1, LUA_TTABLE);
     inc_lua_read_loader(L, lua_gettop(L), images, &o);
-    inc_lua_check(L, one_pass(w, plan, &o));
-    if (i == 1) push_bad(L, images, w->loader), lua_replace(L, 4);
+    inc_lua_check(L, one_pass(w, plan, &o, &to));
+    if (i == 1) push_bad(L, images, w->loader), lua_replace(L, 5);
     end_pass(w);
-    lua_settop(L, 4);
+    lua_settop(L, 5);
   }
   inc_scores_finish(&w->all);
   lua_createtable(L, 0, 7);
@@ -119,7 +137,7 @@ static int score(lua_State *L) {
   put_ints(L, "picture", w->all.n, w->all.picture, 1);
   put_ints(L, "label", w->all.n, w->all.label, 0);
   put_judgements(L, &w->all);
-  lua_pushvalue(L, 4);
+  lua_pushvalue(L, 5);
   return 2;
 }
 

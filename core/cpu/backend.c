@@ -186,6 +186,7 @@ const inc_backend inc_cpu_backend = {
     .query = query,
     .choose = choose,
     .settle = inc_choice_settle,
+    .compares = inc_choice_worth,
     .prepare = prepare,
     .run = run,
     .drop = drop,

@@ -83,6 +83,7 @@ static int add(const char *key, const char *name, const char *times, bool import
   e->known.key = memcpy(at, key, nk);
   e->known.name = memcpy(at + nk, name, nn);
   e->known.times = memcpy(at + nk + nn, times, nt);
+  e->known.fresh = false;
   e->imported = imported;
   e->next = table;
   table = e;
@@ -147,7 +148,7 @@ static int measure(const inc_node *node, const inc_choice *all, const int *which
   inc_text_format(&t, " ms%s", noisy ? " (machine busy)" : "");
   int code = inc_text_done(&t);
   if (!code) code = add(key, inc_choice_name(&all[which[best]]), t.s, false);
-  changed |= !code;
+  if (!code) table->known.fresh = changed = true;
   inc_text_free(&t);
   return code;
 }
@@ -190,6 +191,7 @@ int inc_choice_pick(const inc_node *node, const inc_choice *all, int n, uint32_t
 void inc_choice_settle(void) {
   pthread_mutex_lock(&lock);
   inc_choice_time_done();
+  for (choice_entry *e = table; changed && e; e = e->next) e->known.fresh = false;
   if (changed) {
     inc_choice_file_read(add_from_file); /* what others learned in the meantime stays */
     inc_choice_file_write(table);

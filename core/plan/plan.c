@@ -1,4 +1,5 @@
 /* plan.c -- from a traced graph to prepared kernels: passes, kernel choice, memory (plan.h). */
+#include "base/interrupt.h"
 #include "base/mem.h"
 #include "exec/compute.h"
 #include "exec/emit.h"
@@ -180,18 +181,37 @@ static int name_failure(const inc_gop *op, int code) {
   return code;
 }
 
+static bool compares(const inc_plan *p, int place) {
+  return inc_cpu_backend.compares(&p->g->ops[p->g->order[place]].node);
+}
+
+static int count_compared(const inc_plan *p) {
+  int n = 0;
+  for (int i = 0; i < p->g->n_order; i++) n += compares(p, i);
+  return n;
+}
+
+/* Say how far it is, where the kernels of the last step had to be measured. */
+static void tell(const inc_plan *p, int done, int all) {
+  const inc_tuned *t = p->steps[p->n_steps - 1].choice.tuned;
+  if (p->opts.told && t && t->fresh) p->opts.told(p->opts.listener, done, all);
+}
+
 static int prepare_all(inc_plan *p, const bool *hoisted) {
   inc_graph *g = p->g;
+  int done = 0, all = count_compared(p);
   p->steps = inc_zalloc(sizeof *p->steps * (size_t)(g->n_order + 1));
   if (!p->steps) return INC_EMEM;
   for (int i = 0, n; i < g->n_order; i += n) {
     int op = g->order[i];
     n = 1;
     if (g->ops[op].node.op->flags & INC_OP_VIEW) continue;
+    if (inc_interrupt_pending()) return inc_fail(INC_EINTR, NULL, "interrupted while a step was planned");
     n = tile_length(p, i, hoisted);
     int code = n > 1 ? prepare_tile(p, i, n) : INC_ENOTBUILT;
     if (code == INC_ENOTBUILT) n = 1, code = prepare_step(p, i, hoisted);
     if (code) return name_failure(&g->ops[op], code);
+    if (n == 1 && compares(p, i)) tell(p, ++done, all);
     p->n_hoisted += hoisted[op];
     p->n_compute += !hoisted[op] && !g->ops[op].commit;
     for (int k = 0; hoisted[op] && k < g->ops[op].node.n_in; k++)
@@ -237,6 +257,7 @@ int inc_plan_compile(inc_graph *g, const inc_plan_opts *opts, inc_plan **out) {
   if (opts) p->opts = *opts;
   pthread_mutex_init(&p->lock, NULL);
   int code = build(p);
+  p->opts.told = NULL;
   if (code) {
     inc_plan_unref(p);
     return code;

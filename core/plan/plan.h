@@ -34,6 +34,10 @@ typedef struct inc_plan_opts {
   bool reference; /* reference kernels only, for tests */
   bool exact; /* no kernel that rounds more than a plain sum of products: f32 parity with other programs */
   bool dumps; /* keep the text of the graph after each pass */
+  /* Kernels of a node were compared by running them, which takes seconds for a whole net: it is the `done`th of
+  ** `all` nodes that may need it.  Called in inc_plan_compile alone, by its thread; NULL: nobody listens. */
+  void (*told)(void *listener, int done, int all);
+  void *listener;
 } inc_plan_opts;
 
 /* Takes over `g` (also on failure). */

@@ -81,6 +81,7 @@ static int each_picture(inc_scorer *s, inc_loader *l, row_fn fn, void *self) {
     int n = b.n, code = n ? each_row(s, &b, fn, self) : INC_OK;
     inc_loader_release(l, &b);
     if (code != INC_OK || n == 0) return code;
+    if (s->told) s->told(s->listener, n);
   }
 }
 

@@ -37,6 +37,8 @@ typedef struct inc_scorer {
   inc_judged *judged; /* of the last inc_score_all */
   int64_t n_judged, cap_judged;
   bool interruptible; /* Ctrl-C ends it between two batches with EINTR; not so inside a run */
+  void (*told)(void *listener, int n); /* so many pictures more are scored; NULL: nobody listens */
+  void *listener;
 } inc_scorer;
 
 int inc_scorer_init(inc_scorer *s,

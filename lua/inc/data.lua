@@ -18,7 +18,7 @@ Folder.__index, Part.__names = Folder, Part
 args.object('folder', Folder)
 args.object('part', Part)
 
-local function note(format, ...) io.stderr:write(format:format(...), '\n') end
+local function note(...) require 'inc'.note(...) end
 
 -- -- parts --------------------------------------------------------------------------------------------------
 

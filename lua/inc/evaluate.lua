@@ -110,6 +110,14 @@ local function passes(nets, part, o)
   return list
 end
 
+local function score(images, part, list)
+  local bar <close> = require 'inc.shell.screen'.progress()
+  local all = #list * #images:indices(part)
+  return core.score(images, list, function(done)
+    bar:show('evaluate: %d of %d %s', done, all, #list == 1 and 'pictures' or 'views of pictures')
+  end)
+end
+
 -- A net that knows no classes has those of the data.
 local function check_same_classes(nets, classes)
   for _, s in ipairs(nets) do
@@ -185,7 +193,7 @@ function evaluate.evaluate(given)
   if #images:indices(part) == 0 then
     args.fail('evaluate: %s: its part %s holds no pictures', images:info().root, part)
   end
-  local scores, met = source.held(nets, function() return core.score(images, passes(nets, part, o)) end)
+  local scores, met = source.held(nets, function() return score(images, part, passes(nets, part, o)) end)
   local result = summarise(scores, nets[1].classes)
   result.bad, result.part = bad_list(images, met), part
   if o.errors then draw_errors(o.errors, images, scores, nets[1].classes) end

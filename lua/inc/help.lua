@@ -196,7 +196,7 @@ end
 
 --- apropos 'word': print everything whose name, text or option contains it, a line each.
 -- > apropos 'smoothing'
-function help.apropos(word) print(help.search(word)) end
+function help.apropos(word) require 'inc.shell.screen'.print(help.search(word)) end
 
 -- -- examples ---------------------------------------------------------------------------------------------
 
@@ -249,5 +249,5 @@ end
 
 return setmetatable(help, {__name = 'help', __call = function(_, what)
   local text, why = help.text(what)
-  print(text or why)
+  require 'inc.shell.screen'.print(text or why)
 end})

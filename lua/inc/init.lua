@@ -106,7 +106,7 @@ end
 
 --- Say something about the work on stderr, where it never mixes with results.
 function inc.note(format, ...)
-  io.stderr:write(format:format(...), '\n')
+  io.stderr:write(require 'inc.shell.screen'.fit(format:format(...), 2), '\n')
 end
 
 -- -- globals ------------------------------------------------------------------------------------------------

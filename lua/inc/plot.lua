@@ -158,7 +158,7 @@ local function draw_and_print(_, given)
   local text, why = nil, labelled
   if list and o.file then text, why = plot.to_file(list, labelled)
   elseif list then text = for_terminal(list, labelled) end
-  if not text then io.stderr:write(why, '\n')
+  if not text then require 'inc'.note('%s', why)
   elseif text ~= true then io.stdout:write(text) end
 end
 

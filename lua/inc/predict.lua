@@ -114,11 +114,14 @@ end
 -- f(picture, its view) for each good picture; the list of bad ones.
 local function each(pictures, transform, f)
   local bad = require('inc.json').list{}
-  for _, picture in ipairs(pictures) do
+  local bar <close> = require 'inc.shell.screen'.progress()
+  for i, picture in ipairs(pictures) do
     local x, why = view(picture, transform)
+    bar:show('predict: %d of %d pictures', i, #pictures)
     if x then f(picture, x)
     else
       bad[#bad + 1] = {file = name_of(picture), why = why}
+      bar:wipe()
       inc.note('%s: %s', name_of(picture), why)
     end
   end

@@ -49,7 +49,7 @@ function term.start(o)
   keep_server()
   local state = work .. '/' .. (o.state or 'state' .. #open)
   local env = {'XDG_STATE_HOME=' .. state, 'XDG_CONFIG_HOME=' .. work .. '/config', 'NO_COLOR=1',
-    'LANG=C.UTF-8', 'INPUTRC=/dev/null'}
+    'LANG=C.UTF-8', 'INPUTRC=/dev/null', 'PAGER=cat'}
   for _, each in ipairs(o.env or {}) do env[#env + 1] = each end
   for i, each in ipairs(env) do env[i] = quote(each) end
   local name = 't' .. #open + 1 .. '_' .. math.random(1 << 30)
@@ -68,6 +68,12 @@ end
 function Terminal:screen()
   local _, out = tmux('capture-pane', '-p', '-J', '-t', self.name)
   return (out:gsub('[ \t]+\n', '\n'):gsub('\n+$', ''))
+end
+
+--- The screen, row by row as it is.
+function Terminal:rows()
+  local _, out = tmux('capture-pane', '-p', '-t', self.name)
+  return (out:gsub('[ \t]+\n', '\n'))
 end
 
 --- Type text as it is.

@@ -29,6 +29,7 @@ The prompt
 Enter adds a line while the entry is not complete; an empty line ends it. Alt-Enter adds a line anyway.
 Up and Down move between lines, then through the entries that begin like this one. Ctrl-R searches.
 Tab completes names, fields, methods, options inside { and file names inside quotes.
+Help that is taller than the screen comes a page at a time: $PAGER, else less; PAGER=cat prints it.
 Ctrl-C stops what runs and keeps everything; Ctrl-X Ctrl-E opens $EDITOR; Ctrl-D leaves.
 ~/.config/incsh/init.lua runs first, then the folder's .incshrc once allow_folder() has allowed it, unless
 --no-rc.]]

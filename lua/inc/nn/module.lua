@@ -65,8 +65,7 @@ local function note_hidden(self, key)
   local label = self._class._name .. '.' .. key
   if self._class[key] == nil or noted[label] then return end
   noted[label] = true
-  local text = "note: %s is also the name of a method: reach the child with net:child '%s'\n"
-  io.stderr:write(text:format(key, key))
+  require 'inc'.note("note: %s is also the name of a method: reach the child with net:child '%s'", key, key)
 end
 
 local function adopt(self, key, child)

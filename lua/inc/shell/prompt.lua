@@ -7,15 +7,16 @@ local shell = require 'inc.shell'
 local eval = require 'inc.shell.eval'
 local errors = require 'inc.shell.errors'
 local news = require 'inc.shell.news'
+local screen = require 'inc.shell.screen'
 local who = require 'inc.shell.who'
 
 local prompt = {}
 local print = print       -- ours, whatever the user makes of the name
 local session = shell.new 'prompt'
-local colour = false
+local smart, colour = false, false
 
 local function paint(code, text) return colour and ('\27[%sm%s\27[0m'):format(code, text) or text end
-local function say(text) print(paint('2', text)) end
+local function say(text) print(paint('2', screen.fit(text, 1))) end
 
 -- -- running ----------------------------------------------------------------------------------------------
 
@@ -26,7 +27,7 @@ end
 
 local function print_error(result)
   io.stdout:flush()
-  local text = errors.prompt_text(result.error, result.chunk)
+  local text = screen.fit(errors.prompt_text(result.error, result.chunk), 2)
   io.stderr:write((text:gsub('^error:', paint('31', 'error:'))), '\n')
 end
 
@@ -78,17 +79,23 @@ local function is_exit(text)
   return (word == 'exit' or word == 'quit') and rawget(_G, word) == nil
 end
 
---- Run an entry and print what it gives; true when the user asked to leave.
-function prompt.run(text)
-  if is_exit(text) then return true end
+local function run_entry(text)
   local command = text:match '^%s*!(.*)$'
   local rest, timer = eval.without_timer(text)
   if command then run_command(command)
   elseif text:find '^%s*%?' then
     local found, why = session:inspect(text)
-    print(found or why)
+    screen.print(found or why)
   elseif timer then run_timed(rest, timer)
   else finish(session:eval(text)) end
+end
+
+--- Run an entry and print what it gives; true when the user asked to leave.
+function prompt.run(text)
+  if is_exit(text) then return true end
+  screen.paging = smart
+  local _ <close> = setmetatable({}, {__close = function() screen.paging = false end})
+  run_entry(text)
 end
 
 --- Run the file of `incsh -i`; its top-level locals last.
@@ -144,6 +151,11 @@ function prompt.save_session(path)
   core.write_file(path, session:script())
   local n = #session.record.entries
   say(('%d entr%s in %s; incsh -i %s goes on from there'):format(n, n == 1 and 'y' or 'ies', path, path))
+  local made = session.record:folders()
+  if #made > 0 then
+    say(('note: it trains into %s, which %s there: move that away before you run it, or change `out`'):format(
+      table.concat(made, ', '), #made == 1 and 'is' or 'are'))
+  end
 end
 
 --- The names that you made: kinds, and the bytes that tensors and nets hold on each device. `who` alone
@@ -171,9 +183,10 @@ local function make_globals()
   who.start()
 end
 
---- Begin: `smart` tells that the terminal can do more than append text, `with_rc` that start-up files run.
-function prompt.start(smart, with_rc)
+--- Begin: `able` tells that the terminal can do more than append text, `with_rc` that start-up files run.
+function prompt.start(able, with_rc)
   local no_color = os.getenv 'NO_COLOR'
+  smart = able
   colour = smart and not (no_color and no_color ~= '') and host.isatty(1)
   make_globals()
   print 'incsh: help() explains, tour() shows around, Tab completes, Ctrl-D leaves'
