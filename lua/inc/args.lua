@@ -39,6 +39,35 @@ function args.fail(format, ...)
   error(user_position() .. (select('#', ...) > 0 and format:format(...) or format), 0)
 end
 
+--- For `local _ <close> = args.finally(f)`: f is called whatever ends the block, Ctrl-C too, which goes
+-- through pcall and would leave out what stands behind one.
+function args.finally(f) return setmetatable({}, {__close = f}) end
+
+-- -- as the user would give it ------------------------------------------------------------------------------
+
+--- True where options came from the command line (inc/cli.lua): messages then name them as they are typed
+-- there.
+args.on_command_line = false
+
+local function quoted(text) return text:find "['\\\n]" and ('%q'):format(text) or ("'%s'"):format(text) end
+
+--- An option and its value: `out = 'runs/a'`, or `--out runs/a` on the command line.
+-- > inc.args.option('val_every', 8)  --> val_every = 8
+function args.option(name, value)
+  if not args.on_command_line then
+    return ('%s = %s'):format(name, type(value) == 'string' and quoted(value) or args.show(value))
+  end
+  local flag = '--' .. name:gsub('_', '-')
+  return value == true and flag or flag .. ' ' .. tostring(value)
+end
+
+--- A verb and what it is for: `resume('runs/a')`, or `incsh resume runs/a` on the command line.
+-- > inc.args.verb('resume', 'mine')  --> resume('mine')
+function args.verb(name, value)
+  return (args.on_command_line and 'incsh %s %s' or '%s(%s)'):format(name,
+    args.on_command_line and value or quoted(value))
+end
+
 -- -- nearest names ------------------------------------------------------------------------------------------
 
 local function distance(a, b)

@@ -58,6 +58,7 @@ end
 -- @return words that stand alone, options by name
 function cli.parse(verb, words, spec, extra)
   local alone, options, i = {}, {}, 1
+  args.on_command_line = true
   extra = extra or {}
   while i <= #words do
     local word = words[i]

@@ -98,11 +98,9 @@ local function record_globals(f, list, body)
       debug.upvaluejoin(u.f, u.i, holder, 1)
     end
   end
+  local _ <close> = args.finally(function() point_at(env) end)
   point_at(shadow)
-  local results = table.pack(pcall(body))
-  point_at(env)
-  if not results[1] then error(results[2], 0) end
-  return results[2], read, env
+  return body(), read, env
 end
 
 local function globals_hold(plan)
@@ -144,15 +142,23 @@ end
 -- core.plan_trace calls f twice and refuses what differs (core/graph_same.c); a random choice might come out
 -- the same by chance, so it is refused where it is made.
 local function trace(f, specs, options)
-  local previous, random = notes, math.random
-  notes = {}
-  rawset(math, 'random', no_random)
-  local ok, compiled = pcall(core.plan_trace, f, specs, options)
-  local list = notes
-  notes = previous
-  rawset(math, 'random', random)
-  core.scope_reset()
-  if not ok then error(compiled, 0) end
+  local previous, random, list = notes, math.random, {}
+  local function plan()
+    local bar <close> = require 'inc.shell.screen'.progress()
+    local _ <close> = args.finally(function()
+      notes = previous
+      rawset(math, 'random', random)
+      core.scope_reset()
+    end)
+    local with = {told = function(done, all)
+      bar:show('planning: kernels are compared, once on this machine: %d of %d convolutions', done, all)
+    end}
+    for name, value in pairs(options or {}) do with[name] = value end
+    notes = list
+    rawset(math, 'random', no_random)
+    return core.plan_trace(f, specs, with)
+  end
+  local compiled = plan()
   local trouble = core.kernels_note()
   if trouble ~= '' then inc.note('%s', trouble) end
   return compiled, list
@@ -196,8 +202,8 @@ end
 local function warn_many(self, key)
   self.count = self.count + 1
   if self.count ~= many_keys then return end
-  io.stderr:write(('plan: %d different kinds of call were traced; the last two: %s | %s\n'):format(
-    many_keys, self.last or '', key))
+  inc.note('plan: %d different kinds of call were traced; the last two: %s | %s', many_keys, self.last or '',
+    key)
 end
 
 local function find(self, values, n)

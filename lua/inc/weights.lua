@@ -147,11 +147,10 @@ function weights.load_into(net, path, options)
   file.path = path
   size_waiting_layers(net, file)
   local blank = base.expecting(file.tensors, function() net:state() end)
-  local ok, report, copies = pcall(plan_loading, net, file, o.fresh or {})
-  if not ok then
-    for module in pairs(blank) do module:build_parameters() end
-    error(report, 0)
-  end
+  local _ <close> = args.finally(function(_, err) -- start values, where no others come
+    for module in pairs(err ~= nil and blank or {}) do module:build_parameters() end
+  end)
+  local report, copies = plan_loading(net, file, o.fresh or {})
   core.no_grad(function()
     for _, pair in ipairs(copies) do pair[1]:copy_(pair[2]) end
   end)

@@ -167,10 +167,9 @@ function spec.new_net(s, entry, seed)
   if from == nil then return nil end
   if args.is_module(from) then return from:clone() end
   local before = core.seed()
+  local _ <close> = args.finally(function() core.seed(before) end)
   core.seed(seed)
-  local ok, net = pcall(from, seed)
-  core.seed(before)
-  if not ok then error(net, 0) end
+  local net = from(seed)
   if not args.is_module(net) then
     args.fail('compare: %s: net: expected the function to make a net, got %s', entry.name, args.show(net))
   end

@@ -53,12 +53,14 @@ local function sweep(o, found)
   local opt = o.optimizer:bind(net)
   local step, smoothed, best = make_step(o, opt, net), smooth.running(o.smooth), math.huge
   local size = o.size or net.preprocess and net.preprocess.size or 299
+  local bar <close> = require 'inc.shell.screen'.progress()
   for x, y in o.part:batches{o.batch, seed = o.seed, epochs = 1000, size = size, augment = o.augment} do
     local n = #found.rates + 1
     local rate = o.low * (o.high / o.low) ^ ((n - 1) / (o.steps - 1))
     opt:set{lr = rate}
     local loss = step(x, y):item()
     local shown = smoothed(loss)
+    bar:show('optim.find_rate: %d of %d rates, loss %.4g at lr = %.2g', n, o.steps, loss, rate)
     if loss ~= loss or shown > o.stop * best then break end
     found.rates[n], found.losses[n], found.smoothed[n] = rate, loss, shown
     best = math.min(best, shown)
@@ -97,9 +99,10 @@ function optim.find_rate(given)
     weight = o.smooth}, Finding)
   local before = core.seed()
   core.seed(o.seed)
-  local ok, why = pcall(sweep, o, found)
-  core.seed(before)
-  if not ok then error(why, 0) end
+  do
+    local _ <close> = args.finally(function() core.seed(before) end)
+    sweep(o, found)
+  end
   found.suggested = steepest(found)
   return found
 end

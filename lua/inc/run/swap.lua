@@ -36,17 +36,16 @@ local function go_on_with(run, o, who, more)
   local before = stage.now(job, s.changes_at)
   before.count, before.at = before.optimizer.step_count:item(), s.step
   local st = stage.follow(job, {settings = o, at = s.step, fresh = more.fresh})
-  local ok, why = pcall(function()
-    st.note = more.note(st.words or 'all state kept')
-    local line = changes.line{step = s.step + 1, settings = settings.to_table(o), fresh = more.fresh,
-      note = st.note}
-    folder.add_kernels(job)
-    core.run_then(run.handle, stage.options(job, st), line)
-    folder.update_settings(job, run.config)
+  local _ <close> = args.finally(function(_, err)
+    if err ~= nil then table.remove(job.stages) end
   end)
-  if ok then return st, s end
-  table.remove(job.stages)
-  error(why, 0)
+  st.note = more.note(st.words or 'all state kept')
+  local line = changes.line{step = s.step + 1, settings = settings.to_table(o), fresh = more.fresh,
+    note = st.note}
+  folder.add_kernels(job)
+  core.run_then(run.handle, stage.options(job, st), line)
+  folder.update_settings(job, run.config)
+  return st, s
 end
 
 -- -- swap ---------------------------------------------------------------------------------------------------
@@ -102,6 +101,9 @@ local function names_for(o)
   end
   return table.move(own, 1, #own, #names + 1, names)
 end
+
+--- (for completion) The numbers that run:set takes.
+function swap.numbers(run) return names_for(run.settings) end
 
 local function check_names(o, numbers)
   local names, first = names_for(o), true

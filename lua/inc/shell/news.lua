@@ -4,6 +4,7 @@
 -- The runs tell their own news (inc.shell_idle); here their status is watched for a loss that goes the wrong
 -- way, live plots are put above the status line, and the question at the end is asked.
 local host = require 'inc.host'
+local screen = require 'inc.shell.screen'
 
 local news = {}
 
@@ -63,16 +64,21 @@ end
 function news.ask()
   local inc = package.loaded.inc
   local idle = inc and rawget(inc, 'shell_idle') or function() end
-  local lines, real = {}, _G.print
-  _G.print = function(...) lines[#lines + 1] = printed_line(...) end
-  local ok, status, more = pcall(idle)
-  _G.print = real
+  local lines, ok, status, more = {}, nil, nil, nil
+  do
+    local real <const> = _G.print
+    local _ <close> = require 'inc.args'.finally(function() _G.print = real end)
+    _G.print = function(...) lines[#lines + 1] = printed_line(...) end
+    ok, status, more = pcall(idle)
+  end
   if not ok then
     lines[#lines + 1], status = 'error: ' .. tostring(status), nil
   end
   for _, line in ipairs(ok and more or {}) do lines[#lines + 1] = line end
   add_rising(lines)
-  return with_panel(status, lines), lines[1] and lines or nil
+  status = with_panel(status, lines)
+  for i, line in ipairs(lines) do lines[i] = screen.fit(line, 1) end
+  return status, lines[1] and lines or nil
 end
 
 -- -- leaving ----------------------------------------------------------------------------------------------

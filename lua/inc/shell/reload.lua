@@ -37,11 +37,10 @@ local function reload(name)
   end
   local old = package.loaded[name]
   package.loaded[name] = nil
-  local ok, new = pcall(require, name)
-  if not ok then
-    package.loaded[name] = old
-    error(new, 0)
-  end
+  local _ <close> = args.finally(function(_, err)
+    if err ~= nil then package.loaded[name] = old end
+  end)
+  local new = require(name)
   if is_plain(old) and is_plain(new) then new = refill(old, new) end
   package.loaded[name] = new
   return new
