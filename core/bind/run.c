@@ -189,7 +189,7 @@ static int run_pause(lua_State *L) {
 }
 
 static int run_hold(lua_State *L) {
-  inc_run_hold(check_run(L));
+  inc_lua_check(L, inc_run_hold(check_run(L)));
   return 0;
 }
 

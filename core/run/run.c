@@ -210,13 +210,6 @@ int inc_run_then(inc_run *r, const inc_run_opts *o, const char *line) {
   return code;
 }
 
-void inc_run_hold(inc_run *r) {
-  pthread_mutex_lock(&r->m);
-  r->holds++;
-  while (r->busy) pthread_cond_wait(&r->changed, &r->m);
-  pthread_mutex_unlock(&r->m);
-}
-
 void inc_run_release(inc_run *r) {
   pthread_mutex_lock(&r->m);
   r->holds--;
@@ -257,6 +250,20 @@ static bool await(inc_run *r, bool (*there)(const inc_run *), double seconds) {
   bool is = there(r);
   pthread_mutex_unlock(&r->m);
   return is;
+}
+
+static bool is_between(const inc_run *r) { return !r->busy; }
+
+int inc_run_hold(inc_run *r) {
+  pthread_mutex_lock(&r->m);
+  r->holds++;
+  pthread_mutex_unlock(&r->m);
+  while (!await(r, is_between, 3600)) {
+    if (!inc_interrupt_pending()) continue;
+    inc_run_release(r);
+    return inc_fail(INC_EINTR, NULL, "interrupted");
+  }
+  return INC_OK;
 }
 
 bool inc_run_wait(inc_run *r, double seconds) { return await(r, is_over, seconds); }

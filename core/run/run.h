@@ -116,8 +116,9 @@ bool inc_run_reached(inc_run *r, double seconds);
 int inc_run_then(inc_run *r, const inc_run_opts *opts, const char *line);
 /* A number keeps `value` from the next step on.  EARG for an unknown name. */
 int inc_run_set(inc_run *r, const char *name, double value);
-/* Between hold and release the thread rests between two steps, so that its tensors can be read or changed. */
-void inc_run_hold(inc_run *r);
+/* Between hold and release the thread rests between two steps, so that its tensors can be read or changed.  The step
+** at hand may take long, with a validation behind it: Ctrl-C ends the waiting with INC_EINTR, and nothing is held. */
+int inc_run_hold(inc_run *r);
 void inc_run_release(inc_run *r);
 
 /* What the plateaus of a run that is held remember, by the name of their number, as a JSON object. */

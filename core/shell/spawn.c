@@ -5,6 +5,7 @@
 ** own process group: Ctrl-C at the terminal is for the shell, and the time limit ends whatever the child
 ** began.
 */
+#include "base/interrupt.h"
 #include "shell/shell.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -84,7 +85,7 @@ static void give(int *fd, const char **p, size_t *left) {
   if (*left == 0) shut(fd);
 }
 
-/* Feed and read until the child closed both outputs or time is over; returns 0 in the latter case.  Errors
+/* Feed and read until the child closed both outputs; returns 0 when time was over first, or Ctrl-C came.  Errors
  ** are kept up to the size of `err`, which is plenty for a sentence. */
 static int talk(child *c, const char *in, size_t left, double limit, luaL_Buffer *out, char *err,
                 size_t cap) {
@@ -94,7 +95,7 @@ static int talk(child *c, const char *in, size_t left, double limit, luaL_Buffer
   while (c->out >= 0 || c->err >= 0) {
     struct pollfd p[3] = {{c->out, POLLIN, 0}, {c->err, POLLIN, 0}, {c->in, POLLOUT, 0}};
     int wait_ms = (int)((end - now()) * 1000);
-    if (wait_ms <= 0) return 0;
+    if (wait_ms <= 0 || inc_interrupt_pending()) return 0;
     if (poll(p, 3, wait_ms) < 0) continue;
     if (p[0].revents) take(&c->out, out);
     if (p[1].revents) {

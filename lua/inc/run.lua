@@ -15,6 +15,7 @@ local Run = {__name = 'inc.run'}
 
 local active = {}
 local folders = {} -- of all runs of this session, in order
+local all = setmetatable({}, {__mode = 'v'}) -- the runs themselves, by their place in it
 
 -- -- life ---------------------------------------------------------------------------------------------------
 
@@ -24,7 +25,18 @@ function Run.new(fields)
   fields.hooks = {}
   active[#active + 1] = self
   folders[#folders + 1] = self.folder
+  all[#folders] = self
   return self
+end
+
+--- (for saved sessions) The n-th run of this session.
+function Run.nth(n) return all[n] end
+
+--- (for saved sessions) Which of the runs of this session it is.
+function Run.number(run)
+  for n, each in pairs(all) do
+    if each == run then return n end
+  end
 end
 
 --- The runs that are going.
@@ -61,7 +73,16 @@ local function duration(seconds)
   return ('%d:%02d:%02d'):format(seconds // 3600, seconds // 60 % 60, seconds % 60)
 end
 
-local function progress(s)
+local spared = {'lr', 'epoch', 'top-1'} -- what a narrow screen does without, the first first
+
+local function without(parts, word)
+  for i, part in ipairs(parts) do
+    if part:sub(1, #word + 1) == word .. ' ' then return table.remove(parts, i) end
+  end
+end
+
+-- @param room columns that there are; all is told when left out
+local function progress(s, room)
   if not s.loss then return ('step %d/%d  the first step is under way'):format(s.step, s.steps) end
   local parts = {('step %d/%d'):format(s.step, s.steps), ('epoch %d/%d'):format(s.epoch, s.epochs)}
   parts[#parts + 1] = ('loss %.4f'):format(s.smooth_loss)
@@ -70,6 +91,10 @@ local function progress(s)
   if s.img_s and s.img_s > 0 then parts[#parts + 1] = ('%.1f img/s'):format(s.img_s) end
   if s.data_wait then parts[#parts + 1] = ('data %.0f%%'):format(100 * s.data_wait) end
   if s.eta and s.state == 'running' then parts[#parts + 1] = 'eta ' .. duration(s.eta) end
+  for _, word in ipairs(room and spared or {}) do
+    if #table.concat(parts, '  ') <= room then break end
+    without(parts, word)
+  end
   return table.concat(parts, '  ')
 end
 
@@ -212,13 +237,16 @@ function methods:plot(names)
   if o.live == nil then o.live = is_prompt() and not core.run_over(self.handle) end
   o.title = o.title or self.folder
   inc.plot(o)
-  self:write_plot()
+  self:write_plot(is_prompt())
 end
 
 --- Write loss.png into the run's folder; nil and a sentence when it cannot be drawn.
-function methods:write_plot()
-  return require 'inc.plot'.draw{self, 'loss', smooth = 0.6, title = self.folder,
-    file = self.folder .. '/loss.png'}
+-- @param aside true leaves it to a gnuplot that nobody waits for, at the prompt
+function methods:write_plot(aside)
+  local plot, o = require 'inc.plot', {self, 'loss', smooth = 0.6, title = self.folder,
+    file = self.folder .. '/loss.png', live = aside}
+  if not aside then return plot.draw(o) end
+  return pcall(require 'inc.plot.live'.start, plot.options(o), true)
 end
 
 -- -- events -------------------------------------------------------------------------------------------------
@@ -227,8 +255,9 @@ local PLOT_EVERY = 30 -- seconds between two curves in the terminal
 
 -- loss.png anew and, where the user asked for curves, the curve in the terminal: at the end and now and then.
 -- Why there is none is said once.
-local function draw_curves(self, kind, lines)
-  local ok, why = self:write_plot()
+-- @param idle the prompt waits for keys: it must not wait for gnuplot
+local function draw_curves(self, kind, lines, idle)
+  local ok, why = self:write_plot(idle)
   if not self.settings.plot then return end
   local now = require('inc.host').now()
   if not ok then
@@ -242,7 +271,7 @@ local function draw_curves(self, kind, lines)
 end
 
 -- Take what happened, call hooks, and return the lines that a user should see, and those for stderr.
-local function drain(self)
+local function drain(self, idle)
   local lines, notes = {}, {}
   for _, e in ipairs(core.run_events(self.handle)) do
     if e[1] == 'val' then lines[#lines + 1] = ('step %d  %s'):format(e.step, validation(e.val)) end
@@ -250,7 +279,9 @@ local function drain(self)
     for _, hook in ipairs(self.hooks) do
       if hook.kind == e[1] then hook.f(self, e) end
     end
-    if e[1] == 'epoch' and self.settings.plot or e[1] == 'end' then draw_curves(self, e[1], lines) end
+    if e[1] == 'epoch' and self.settings.plot or e[1] == 'end' then
+      draw_curves(self, e[1], lines, idle)
+    end
     if e[1] == 'end' then forget(self) end
   end
   return lines, notes
@@ -292,7 +323,7 @@ local function stopping(self)
 end
 
 local function say(lines)
-  for _, line in ipairs(lines) do print(line) end
+  for _, line in ipairs(lines) do print(require('inc.shell.screen').fit(line, 1)) end
   if #lines > 0 then io.stdout:flush() end
 end
 
@@ -303,6 +334,19 @@ local function say_end(self, quiet)
   if quiet then return end
   local limited = limit.words(core.run_status(self.handle))
   say(limited and {limited, text} or {text})
+end
+
+--- (for saved sessions) Wait until so many steps are made, and rest there; without a number go on.
+function methods:reach(step)
+  local _ <close> = stopping(self)
+  core.run_until(self.handle, step or 0)
+  if not step then return end
+  repeat until core.run_reached(self.handle, 0.25)
+  local made = core.run_status(self.handle).step
+  if made > step then
+    inc.note('%s: is at step %d, where the session was at step %d: the numbers will differ', self.folder,
+      made, step)
+  end
 end
 
 --- Wait until the run is over, printing a line every few seconds. Raises what made it fail. Ctrl-C at the
@@ -337,23 +381,26 @@ end
 
 --- (for the shell) A status line for the prompt, and lines to show above it.
 local function shell_idle()
-  local lines, status, first, going = {}, nil, nil, 0
+  local lines, first, going = {}, nil, 0
   for _, run in ipairs{table.unpack(active)} do
-    for _, list in ipairs{drain(run)} do table.move(list, 1, #list, #lines + 1, lines) end
+    for _, list in ipairs{drain(run, true)} do table.move(list, 1, #list, #lines + 1, lines) end
     if core.run_over(run.handle) then
       forget(run)
       local text, why = last_words(run)
       lines[#lines + 1] = text or ('run %s failed: %s'):format(run.folder, why)
     else
       going = going + 1
-      status = status or progress(core.run_status(run.handle))
       first = first or run
     end
   end
+  if not first then return nil, lines end
+  local before, behind = '', ''
   if going > 1 then -- which one it is, and that there are more
-    status = ('%s: %s  (%d more: runs())'):format(first.folder:match '[^/]*$', status, going - 1)
+    before = first.folder:match '[^/]*$' .. ': '
+    behind = ('  (%d more: runs())'):format(going - 1)
   end
-  return status, lines
+  local room = require('inc.host').size() - #before - #behind - 1
+  return before .. progress(core.run_status(first.handle), room) .. behind, lines
 end
 
 --- (for the shell) Wait for all runs that are going, as a script does at its end.
@@ -398,7 +445,7 @@ function Run.__index(self, key)
 end
 
 Run.__names = methods
-args.object('run', methods, fields, 'held write_plot')
+args.object('run', methods, fields, 'held write_plot reach')
 
 --- (for compare) A run that is over is nobody's to wait for any more.
 Run.forget = forget

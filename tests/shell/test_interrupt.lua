@@ -33,7 +33,7 @@ end
 local function interrupted(name, code, o)
   o = o or {}
   check('Ctrl-C: ' .. name, function()
-    local t = term.start{width = o.width or 100}
+    local t = term.start{width = o.width or 100, env = o.env}
     t:run 'kept = 5'
     for _, line in ipairs(o.setup and o.setup() or {}) do
       t:type(line)
@@ -80,6 +80,21 @@ interrupted('a plan being built', 'while true do inc.plan(function(a) return net
     return {'net = models.inception_v3{classes = 5}:eval();', 'x = inc.zeros{2, 3, 99, 99};'}
   end,
   limit = 30, pause = 0.5, after = {'#net:children() > 10', 'true'},
+})
+
+-- What was put in place for the time of the planning is back.
+local plans = 'while true do inc.plan(function(a) return net(a) end)(x) end'
+interrupted('a plan, and what it had changed', plans, {
+  setup = function() return {'net = nn.Conv2d{8, kernel_size = 3};', 'x = inc.zeros{2, 3, 32, 32};'} end,
+  limit = 30, after = {'math.random() < 1 and inc.plan(function(a) return net(a) end)(x):size(2)', '8'},
+})
+
+interrupted('a plotter that hangs', 'plot{{1, 2}, file = "hangs.png"}', {
+  setup = function()
+    term.sh "mkdir -p hanging && printf '#!/bin/sh\nsleep 30\n' > hanging/gnuplot && chmod +x hanging/gnuplot"
+    return {}
+  end,
+  env = {'PATH=' .. term.work .. '/hanging:' .. os.getenv 'PATH'}, limit = 3,
 })
 
 check('Ctrl-C: the idle prompt', function()
@@ -177,6 +192,34 @@ for _, case in ipairs {{'a loop, a run trains', 'while true do end'},
     row(case[1], 'stopped, the run goes on', 'kept', seconds)
   end)
 end
+
+-- A step of seconds, and what must wait for its end: Ctrl-C ends the waiting, and the run goes on.
+check('Ctrl-C: run:swap and evaluate wait for a long step', function()
+  local t = term.start{width = 160, env = {'INC_TUNE=off'}}
+  for _, line in ipairs{'c = {kernel_size = 15, padding = 7, in_channels = 3, 192}',
+    'net = nn.Sequential{nn.Conv2d(c), nn.Conv2d{192, kernel_size = 15, padding = 7}, ' ..
+    'nn.AdaptiveAvgPool2d{1}, nn.Flatten{}, nn.Linear{3}}',
+    ('o = {steps = 1000, size = 48, batch = 16, val = 0.2, precision = "f32", out = %q}'):format(
+      term.work .. '/run_long'), ('o[1], o[2] = net, %q'):format(pictures()), 'run = train(o)'} do
+    t:type(line)
+    t:key 'Enter'
+    t:until_screen(function(s) return s:find '\ninc>$' end, 'a prompt', 60)
+  end
+  for i, code in ipairs{'run:swap(optim.adam{lr = 1e-3})', 'evaluate{run}'} do
+    t:wait('under way', 20)
+    t:type(code)
+    t:key 'Enter'
+    term.pause(0.3)
+    local start = host.now()
+    t:key 'C-c'
+    t:until_screen(function(s) return select(2, s:gsub('interrupted', '')) == i end, 'interrupted')
+    local seconds = host.now() - start
+    t:type(('"%s, step " .. run:status().step'):format(i))
+    t:key 'Enter'
+    t:wait(('\n"%d, step 0"'):format(i))
+    row(code:match '^[%w:]+' .. ' behind a long step', 'given up, the run goes on', 'kept', seconds)
+  end
+end)
 
 -- -- batch ------------------------------------------------------------------------------------------------
 

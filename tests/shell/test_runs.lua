@@ -42,6 +42,33 @@ check('the prompt is free while a run goes, and its status stands above', functi
   t:wait 'stopped'
 end)
 
+check('the status line of a narrow screen keeps speed, wait for data and time left', function()
+  for _, size in ipairs {{80, 24}, {64, 24}} do
+    local t = start('val_every = 10', {width = size[1], height = size[2]})
+    t:wait('held out: top-1', 20)
+    t:until_screen(function(s) return s:find '\nstep %d+/1000000 .*  [%d.]+ img/s  data %d+%%  eta [%d:]+\ninc>$' end,
+      'the whole status')
+    t:close()
+  end
+end)
+
+check('at the end of a run nobody waits for a plotter that hangs', function()
+  term.sh "mkdir -p slow && printf '#!/bin/sh\nexec sleep 20\n' > slow/gnuplot && chmod +x slow/gnuplot"
+  local t = start('steps = 12', {env = {'PATH=' .. term.work .. '/slow:' .. os.getenv 'PATH'}})
+  t:wait('finished after step 12 of 12', 20)
+  local host = require 'inc.host'
+  local begun = host.now()
+  term.contains(t:run '6 * 7', '42')
+  if host.now() - begun > 3 then error(('the prompt stood still for %.1f s'):format(host.now() - begun)) end
+end)
+
+check('loss.png is there soon after a run that ended at the prompt', function()
+  if term.sh 'command -v gnuplot'.status ~= 0 then term.skip 'gnuplot is not installed' end
+  local t, out = start 'steps = 12'
+  t:wait('finished after step 12 of 12', 20)
+  t:until_screen(function() return inc.core.path_kind(out .. '/loss.png') end, 'loss.png')
+end)
+
 check('Ctrl-C ends the waiting and not the run', function()
   local t = start()
   enter(t, 'run:wait{every = 1}')

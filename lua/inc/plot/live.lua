@@ -51,6 +51,7 @@ local function follows_anything(list)
 end
 
 local function say_once(entry, why, lines)
+  if entry.aside then return end
   if entry.refused ~= why then lines[#lines + 1] = why end
   entry.refused = why
 end
@@ -176,7 +177,7 @@ local function step(entry, lines)
   local start = now()
   redraw(entry, lines)
   local took = now() - start -- a long log may take longer: then it is drawn less often
-  entry.next, entry.last = now() + math.max(period(entry), SHARE * took), over
+  entry.next, entry.last = now() + math.max(period(entry), SHARE * took), over or entry.aside
   if entry.o.file or entry.panel then return false end
   if over or not is_prompt() then lines[#lines + 1] = entry.text end
   return over
@@ -186,7 +187,8 @@ end
 
 --- (for inc.plot) Begin: checked options in which `live` is true. A second plot in the terminal takes the
 -- place of the first, one to the same file likewise.
-function live.start(o)
+-- @param aside true for a file that nobody asked for: drawn once, and nothing is said where it cannot be
+function live.start(o, aside)
   if not follows_anything(o.series) then
     args.fail 'inc.plot: live: expected a run, or the folder of one, among what is plotted'
   end
@@ -197,7 +199,7 @@ function live.start(o)
   o.lenient, o.most = true, MOST_LINES
   require 'inc.plot'.curves(o) -- what is wrong with the call is said to the caller
   live.stop(o.file)
-  local entry = {o = o, next = 0}
+  local entry = {o = o, next = 0, aside = aside}
   local kind = not o.file and o.terminal
   if kind == 'auto' then kind = require 'inc.plot.screen'.graphics() end
   if kind == 'text' then kind = nil end
