@@ -13,6 +13,7 @@ local changes = require 'inc.train.changes'
 local folder = require 'inc.train.folder'
 local settings = require 'inc.train.settings'
 local stage = require 'inc.train.stage'
+local undo = require 'inc.train.undo'
 local Run = require 'inc.run'
 
 local trainer = {}
@@ -95,11 +96,13 @@ end
 --- (for compare) Train with a job's inner fields.
 function trainer.begin(given, inner)
   local o = settings.read(given)
-  local out = folder.check_new(o.out)
+  local out = folder.check_new(o.out, 'train')
   local job = new_job({settings = o, folder = out}, inner)
   o.weights = o.weights and core.path_full(o.weights)
   job.images = job.images or build.data(o)
   job.made = o.net == nil
+  if o.net then check_free(o.net) end
+  local _ <close> = undo.after_error(o.net, o.weights ~= nil)
   open_net(job)
   bind_first(job, o, 0)
   trace_first(job)
@@ -172,8 +175,8 @@ function trainer.same_pictures(job, config, accept, who)
   local text = ('pictures are not as they were: %s%s (%d in all)'):format(table.concat(names, ', '),
     #odd > 5 and ', ...' or '', #odd)
   if not accept then
-    args.fail('%s: %s: %s; accept_changes goes on all the same, but no longer to the bit', who,
-      config.data.path, text)
+    args.fail('%s: %s: %s; %s goes on all the same, but no longer to the bit', who, config.data.path, text,
+      args.option('accept_changes', true))
   end
   inc.note('%s', text)
   if not job.keep_list then core.images_save(now, folder.pictures_path(job.folder)) end
@@ -298,6 +301,8 @@ function trainer.go_on(given, inner)
   o.net = r.net or folder.rebuild_net(config, o)
   job.adjust = adjusting(r, o.net)
   job.adjust(o)
+  if o.net then check_free(o.net) end
+  local _ <close> = undo.after_error(o.net, true)
   local start_weights = o.weights
   o.weights = nil
   job.images = trainer.same_pictures(job, config, r.accept_changes, 'resume')

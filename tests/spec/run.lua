@@ -169,6 +169,48 @@ test('a net made by hand: the size that was asked for, channels found out, dropo
     'train: expected one table, got a net: write train{net, data, ...}')
 end)
 
+-- All that train changes in a net that it is handed.
+local function facts_of(net)
+  local grads, frozen = {}, {}
+  for i, e in ipairs(net:named_parameters()) do grads[i] = e[2].requires_grad end
+  for i, e in ipairs(net:named_modules()) do frozen[i] = e[2].frozen or false end
+  return {size = net.preprocess.size, p = net:child(9).p, classes = net.classes or 'none', grads = grads,
+    frozen = frozen, values = inc.core.sha256(net:state())}
+end
+
+test('a call that is refused leaves the net as it was', function()
+  local pictures, dir = make_pictures(3, 14, 48), tmp()
+  local net, file = tiny.net(5), dir .. '/other.safetensors'
+  net[1].weight:requires_grad_(false)
+  inc.save(file, tiny.net(5, 8))
+  local before = facts_of(net)
+  for why, changes in pairs{['expected 5 classes'] = {}, ['expected 3 classes'] = {},
+    ['fits no parameter'] = {freeze = {'^2%.', '^fc'}}} do
+    local o = tiny.options(net, pictures, dir .. '/a', {size = 64, dropout = 0.9, freeze = '^2%.'})
+    o.weights = file
+    for name, v in pairs(changes) do o[name] = v end
+    if why == 'expected 5 classes' then net.classes = {'a', 'b', 'c', 'd', 'e'} end
+    local now = facts_of(net)
+    local text = why == 'expected 5 classes' and 'classes: the net has a' or why
+    check.raises(function() train(o) end, '~' .. text)
+    check.equal(facts_of(net), now, why)
+    net.classes = nil
+  end
+  check.equal(facts_of(net), before)
+  check.equal(inc.core.path_kind(dir .. '/a'), nil)
+  local busy = tiny.net()
+  local run = train(tiny.options(busy, pictures, dir .. '/b', {steps = 100000}))
+  check.raises(function() tiny.run(busy, pictures, dir .. '/c', {dropout = 0.9, size = 64}) end,
+    '~this net is being trained')
+  check.equal(busy:child(9).p .. ' ' .. busy.preprocess.size, '0.2 48')
+  run:stop():wait{quiet = true}
+  local other = tiny.net(3, 9)
+  before = facts_of(other)
+  local made = run:status().step
+  check.raises(function() resume{dir .. '/b', net = other, steps = made} end, '~steps are made')
+  check.equal(facts_of(other), before)
+end)
+
 test('hooks run in Lua, in order', function()
   local pictures, out = make_pictures(3, 14, 48), tmp() .. '/run'
   local seen = {}
@@ -240,7 +282,8 @@ test('a run is never overwritten, and trained once at a time', function()
   local net = tiny.net()
   local run = train(tiny.options(net, pictures, out, {steps = 100000}))
   check.raises(function() tiny.run(tiny.net(), pictures, out) end,
-    ('train: out: %s holds a run already; `resume %s` goes on with it'):format(out, out))
+    ("train: out = '%s' holds a run already: resume('%s') goes on with it, another name begins anew")
+      :format(out, out))
   check.raises(function() tiny.run(net, pictures, out .. 2) end,
     ('train: this net is being trained by the run in %s'):format(out))
   check.raises(function() resume{out, net = tiny.net()} end, '~this run is being trained by process ')
@@ -248,7 +291,7 @@ test('a run is never overwritten, and trained once at a time', function()
   local file = tmp() .. '/file'
   write_file(file, 'x')
   check.raises(function() tiny.run(tiny.net(), pictures, file) end,
-    ('train: out: %s is a file, expected a new folder'):format(file))
+    ("train: out = '%s' is a file, expected a new folder"):format(file))
 end)
 
 test('a bad picture is left out and counted, or stops the run', function()

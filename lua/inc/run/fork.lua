@@ -230,7 +230,7 @@ end
 function fork.fork(given)
   local r = read_options(given)
   local p = parent_of(r.run)
-  local step, out = check_step(p, r.step), folder.check_new(r.out)
+  local step, out = check_step(p, r.step), folder.check_new(r.out, 'fork')
   local images = pictures_of(p, r.accept_changes)
   local own, fresh = settings_at(p, r, step, images:info().train)
   local text, plain = words_of(r)

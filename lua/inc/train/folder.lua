@@ -36,18 +36,20 @@ local function leftover(path, name)
 end
 
 --- The absolute path for a new run; refuses what is there already.
-function folder.check_new(path)
+-- @param who for messages: train or fork
+function folder.check_new(path, who)
   path = path or next_free()
-  local kind, full = core.path_kind(path), core.path_full(path)
-  if kind == 'file' then args.fail('train: out: %s is a file, expected a new folder', path) end
+  local kind, full, option = core.path_kind(path), core.path_full(path), args.option('out', path)
+  if kind == 'file' then args.fail('%s: %s is a file, expected a new folder', who, option) end
   if kind == 'folder' then
     local names = core.list_folder(path)
     if core.path_kind(path .. '/config.json') then
-      args.fail("train: out: %s holds a run already; `resume %s` goes on with it", path, path)
+      args.fail('%s: %s holds a run already: %s goes on with it, another name begins anew', who, option,
+        args.verb('resume', path))
     end
     for _, name in ipairs(names) do
       if not leftover(path, name) then
-        args.fail('train: out: expected a new or empty folder, and %s holds %s', path, name)
+        args.fail('%s: %s: expected a new or empty folder, and it holds %s', who, option, name)
       end
     end
   end
