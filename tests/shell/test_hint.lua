@@ -87,6 +87,37 @@ check('Tab: options and their words', function()
   term.equal(#words('nn.Conv2d{32, kernel_size = 3, kern'), 0, 'an option that was given is not offered')
 end)
 
+check('Tab: methods with options, columns of a run, layers to freeze', function()
+  local Run = require 'inc.run'
+  local run = setmetatable({folder = '/nowhere', job = {stages = {{settings = {optimizer = optim.adamw{}},
+    at = 0}}}}, Run)
+  local s = session 'net = models.inception_v3{classes = 5}'
+  rawset(_G, 'a_run', run)
+  local status = inc.core.run_status
+  inc.core.run_status = function() return {step = 0} end
+  has(s:complete 'a_run:set{weight_', 'weight_decay = ')
+  has(s:complete 'a_run:set{lr = 1, label_', 'label_smoothing = ')
+  has(s:complete 'a_run:fork{opti', 'optimizer = ')
+  has(s:complete "a_run:fork{augment = '", 'light')
+  has(s:complete 'a_run:plot{logy', 'logy = ')
+  has(s:complete "a_run:plot{'lo", 'loss')
+  has(s:complete "plot{a_run, 'val.", 'val.top1')
+  hint(s, 'a_run:set{weight_', 'weight_decay?')
+  inc.core.run_status = status
+  rawset(_G, 'a_run', nil)
+  has(s:complete "net:freeze 'Conv2d_1", 'Conv2d_1a_3x3')
+  has(s:complete "train{net, freeze = 'Mixed_7", 'Mixed_7a')
+end)
+
+check('Tab: the options of a part of the pictures', function()
+  local maker, folder = term.program:gsub('[^/]*$', 'tests/c/make_pictures'), term.work .. '/hinted'
+  term.sh(('%s set %s 3 6 48'):format(maker, folder))
+  if not inc.core.path_kind(folder) then term.skip(maker .. ' is not built') end
+  local s = session(('pictures = data.folder{%q}'):format(folder))
+  has(s:complete 'pictures.train:batches{32, aug', 'augment = ')
+  has(s:complete "pictures.train:batches{32, augment = '", 'eval')
+end)
+
 check('Tab: positions, and quotes of file names', function()
   local s = session()
   local list, start, quote = s:complete "io.open 'some/fi"

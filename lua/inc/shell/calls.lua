@@ -51,7 +51,8 @@ end
 
 --- The innermost call that the end of the tokens stands in, or nil.
 -- @return {callee (index of the name), open (index of the bracket), options (inside braces), inner (the
---   braces are the last argument), names (set), commas, any (something was given), method, path, value}
+--   braces are the last argument), names (set), commas, any (something was given), method, object, path,
+--   value}
 function calls.around(tokens, session)
   local last = #tokens
   for _ = 1, 5 do
@@ -60,8 +61,10 @@ function calls.around(tokens, session)
     local callee, options, inner = callee_of(tokens, open)
     if callee then
       local names, commas, any = given(tokens, open)
+      local method = text_at(tokens, callee - 1) == ':'
       return {callee = callee, open = open, options = options, inner = inner, names = names, commas = commas,
-        any = any, method = text_at(tokens, callee - 1) == ':', path = fields.path_text(tokens, callee),
+        any = any, method = method, path = fields.path_text(tokens, callee),
+        object = method and fields.value_of(tokens, callee - 2, session) or nil,
         value = fields.value_of(tokens, callee, session)}
     end
     last = open - 1
@@ -127,13 +130,36 @@ end
 local function spec_for(path, value)
   local specs = require 'inc.args'.specs
   local class = type(value) == 'table' and rawget(value, '_spec')
+  local method = fields.is_ours(value) and path:match ':([%w_]+)$'
   return is_spec(class, specs) and class or specs[path] or specs[path:gsub('^inc%.', '')] or
-    specs[path:gsub('^[%w_.]+:', 'run:')] -- methods that are described are those of runs
+    method and (specs['run:' .. method] or specs[method]) or nil
+end
+
+-- Methods of runs that take the options of another call, or what the run has.
+local of_runs = {
+  set = function(run)
+    local list = {}
+    for i, name in ipairs(require 'inc.run.swap'.numbers(run)) do list[i] = {name = name, optional = true} end
+    return list
+  end,
+  fork = function()
+    local list = of_spec(require 'inc.train.settings'.fork_spec)
+    return {table.unpack(list, 2)} -- the run stands in front
+  end,
+  plot = function() return of_spec(require 'inc.plot' and require 'inc.args'.specs['inc.plot']) end,
+}
+
+local function of_method(call)
+  local params = fields.is_run(call.object) and of_runs[call.path:match '[%w_]*$']
+  local ok, list = pcall(params or error, call.object)
+  return ok and list or nil
 end
 
 --- What a call takes: a list of {name, positional, rest, optional, default, choices, quoted}, or nil.
 -- @param call what calls.around gave
 function calls.params(call)
+  local own = of_method(call)
+  if own then return own end
   local spec, value = spec_for(call.path, call.value), call.value
   if spec then return of_spec(spec) end
   local sig = op_signature(call.path:match '[%w_]*$')

@@ -4,6 +4,7 @@
 -- call's own description where it lists them (augment, precision, ...), else from the part of the library
 -- that knows them. Where nothing is known, a quote holds a file name.
 local fields = require 'inc.shell.fields'
+local lexer = require 'inc.shell.lexer'
 
 local choices = {}
 
@@ -18,7 +19,11 @@ local function names_in(t)
   return list
 end
 
--- Options whose words the description does not list, and who knows them.
+local function children(value)
+  return names_in(fields.layer(value, true) or {})
+end
+
+-- Options whose words the description does not list, and who knows them; some ask for the call's first value.
 local by_option = {
   optimizer = function() return require 'inc.optim'.names() end,
   schedule = function() return require 'inc.schedule'.names() end,
@@ -29,11 +34,8 @@ local by_option = {
     for _, d in ipairs(require 'inc.core'.devices()) do list[#list + 1] = d.name end
     return list
   end,
+  freeze = function(first_value) return children(first_value()) end,
 }
-
-local function children(value)
-  return names_in(fields.layer(value, true) or {})
-end
 
 -- Names of a layer's descendants: 'Mixed_6b.branch1x1', as end_points takes them.
 local function descendants(value, prefix, list, depth)
@@ -73,6 +75,7 @@ local by_call = {
   help = help_names, reload = loaded_modules, child = children, replace = children,
   to = function() return dtypes end,
   end_points = function(net) return descendants(net, '', {}, 1) end,
+  freeze = children, unfreeze = children,
 }
 
 -- The call `name 'text` or `object:name('text`, whose last token stands at `at`: words, or nil.
@@ -85,12 +88,21 @@ local function of_call(tokens, at, session)
   return find(nil)
 end
 
+-- The first value inside the braces of a call, where that is a name or a path.
+local function first_value(call, tokens, session)
+  local at, depth = call.open + 1, 0
+  while tokens[at] and not (depth == 0 and tokens[at][2] == ',') do
+    depth = depth + lexer.nesting(tokens[at])
+    at = at + 1
+  end
+  return at > call.open + 1 and fields.value_of(tokens, at - 1, session) or nil
+end
+
 -- Columns of the log of a run, which run:plot and plot{run, ...} take.
 local function columns(call, tokens, session)
-  local name = call.path:match '[%w_]+$'
-  local value = call.method and fields.value_of(tokens, call.callee - 2, session)
-  local class = debug.getmetatable(value)
-  if name ~= 'plot' or type(class) ~= 'table' or rawget(class, '__name') ~= 'inc.run' then return nil end
+  local name, value = call.path:match '[%w_]+$', call.object
+  if not call.method then value = first_value(call, tokens, session) end
+  if name ~= 'plot' or not fields.is_run(value) then return nil end
   local ok, log = pcall(require 'inc.run.log'.read, value.folder .. '/log.jsonl')
   return ok and log.names or {'loss', 'lr', 'img_s', 'val.loss', 'val.top1', 'val.top5'}
 end
@@ -108,11 +120,11 @@ local function param_named(params, name)
 end
 
 -- Words of an option, and whether they are written in quotes.
-local function of_option(params, option)
+local function of_option(params, option, first)
   local p = param_named(params, option)
   if not p then return nil end
   if p.choices then return p.choices, p.quoted end
-  return by_option[option] and by_option[option](), true
+  return by_option[option] and by_option[option](first), true
 end
 
 --- Words for the value at the end of the tokens (the quote that may be open there is not among them).
@@ -121,7 +133,9 @@ end
 function choices.at(tokens, call, params, session)
   local in_braces = call and call.options
   local option = in_braces and option_at(tokens)
-  if option then return of_option(params, option) end
+  if option then
+    return of_option(params, option, function() return first_value(call, tokens, session) end)
+  end
   local words = in_braces and columns(call, tokens, session) or of_call(tokens, #tokens, session) or
     call and of_call(tokens, call.callee, session)
   return words, true

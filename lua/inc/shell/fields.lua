@@ -14,6 +14,9 @@ local function is_blessed(f)
   return type(f) == 'function' and errors.is_ours(debug.getinfo(f, 'S').source)
 end
 
+--- Is it a function of our files?
+fields.is_ours = is_blessed
+
 -- Names behind a metatable that has a function as __index: name -> value (true where it is not known).
 local function declared(value, meta)
   local hook = rawget(meta, '__complete')
@@ -27,6 +30,12 @@ local function declared(value, meta)
   local parts = {}
   for name in next, names do parts[name] = true end
   return parts
+end
+
+--- Is it a run? Asked without looking into what may be the user's.
+function fields.is_run(value)
+  local Run = package.loaded['inc.run']
+  return Run ~= nil and rawequal(debug.getmetatable(value), Run)
 end
 
 --- A layer's children, parameters and own fields (inc/nn/module.lua keeps them in these tables), and its
