@@ -217,3 +217,56 @@ check('time and timeit: prefix and function, spread, warm-up, and names of the u
   t:run 'time = 3'
   term.equal(t:run 'time + 1', '4')
 end)
+
+-- -- a session that trained -------------------------------------------------------------------------------
+
+local maker = term.program:gsub('[^/]*$', 'tests/c/make_pictures')
+
+-- Losses and rates of a run, as its log has them.
+local function numbers_of(folder)
+  local list = {}
+  for line in io.lines(folder .. '/log.jsonl') do
+    local row = inc.json.decode(line)
+    list[#list + 1] = ('%d %.9g %.9g %s'):format(row.step, row.loss, row.lr, tostring(row['val.top1']))
+  end
+  return table.concat(list, '\n')
+end
+
+check('save_session: what was done to a run while it trained is done at the same steps', function()
+  local pictures = term.work .. '/replayed'
+  term.sh(('rm -rf %s; %s set %s 3 14 48'):format(pictures, maker, pictures))
+  if not inc.core.path_kind(pictures) then term.skip(maker .. ' is not built') end
+  local t = term.start{width = 190, height = 50}
+  local function enter(code, shows)
+    t:type(code)
+    t:key 'Enter'
+    t:until_screen(function(s) return s:find(shows or '\ninc>$') end, shows or 'a prompt', 60)
+  end
+  enter(('package.path = "%s/tests/?.lua;" .. package.path; tiny = require "tiny"'):format(term.home))
+  enter('changes = {steps = 100000, val_every = 50}')
+  enter(('run = train(tiny.options(tiny.net(), %q, "first", changes));'):format(pictures))
+  enter('repeat until run:status().step > 40; 1', '\n1\n')
+  enter 'run:set{lr = 0.003};'
+  enter('repeat until run:status().step > 90; 2', '\n2\n')
+  enter 'run:swap(optim.adam{lr = 0.002})'
+  enter 'run:pause();'
+  enter('repeat until run:status().state == "paused"; 3', '\n3\n')
+  enter 'run:set{weight_decay = 0.01};'
+  enter 'twin = run:fork{lr = 0.004, steps = 1000, out = "second"};'
+  enter 'run:continue();'
+  enter('repeat until run:status().step > 200; 4', '\n4\n')
+  enter 'run:stop(); run:wait{quiet = true};'
+  enter('twin:wait{quiet = true}; 5', '\n5\n')
+  enter('save_session "trained.lua"', 'it trains into second, which is there: ')
+  local made = numbers_of(term.work .. '/first')
+  local twin = numbers_of(term.work .. '/second')
+  term.contains(term.sh 'cat trained.lua'.out, 'keep.at(1, ')
+  assert(select(2, made:gsub('\n', '')) > 200, made)
+  term.contains(term.sh '"$INCSH" trained.lua'.err, "out = 'first' holds a run already")
+  term.sh 'mv first was_first; mv second was_second'
+  local r = term.sh 'timeout 300 "$INCSH" trained.lua'
+  term.equal(r.status, 0, r.err)
+  term.equal(r.err, '')
+  term.equal(numbers_of(term.work .. '/first'), made)
+  term.equal(numbers_of(term.work .. '/second'), twin)
+end)

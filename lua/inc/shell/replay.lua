@@ -2,11 +2,13 @@
 --
 -- What failed is left out; where it (or a line that is not repeated) had drawn random numbers, the script
 -- sets the generator to where it then stood. Where runs in the background had ended between two entries, the
--- script waits for them. The value of an expression is printed and kept in `_` by one call, `keep(...)`, and
+-- script waits for them; what was done to a run that was going is done at the same step
+-- (inc/shell/steps.lua). The value of an expression is printed and kept in `_` by one call, `keep(...)`, and
 -- `local` stays as typed, because the script is one chunk; a name declared a second time is assigned.
 -- Rejected: logging the session as a list of strings for a special reader: what comes out should be Lua that
 -- one can read, change and run.
 local lexer = require 'inc.shell.lexer'
+local steps = require 'inc.shell.steps'
 
 local replay = {}
 local Record = {}
@@ -21,7 +23,7 @@ for word in ('save_session who reload trace allow_folder help apropos time timei
 end
 
 --- An empty record.
-function replay.new() return setmetatable({entries = {}, failed = 0, rng = '0 0', locals = 0}, Record) end
+function replay.new() return setmetatable({entries = {}, pending = {}, rng = '0 0', locals = 0}, Record) end
 
 -- -- while the session goes -------------------------------------------------------------------------------
 
@@ -39,7 +41,18 @@ end
 --- (for eval) What an entry starts from.
 function Record:begin()
   local over = self.training and not runs_going()
-  return {rng = generator(), waited = over}
+  self:look()
+  return {rng = generator(), waited = over, runs = steps.before()}
+end
+
+--- (for begin and script) Steps of runs that were not known when their entries ended.
+function Record:look()
+  for i = #self.pending, 1, -1 do
+    steps.look(self.pending[i])
+    local known = true
+    for _, t in ipairs(self.pending[i]) do known = known and t.step ~= nil end
+    if known then table.remove(self.pending, i) end
+  end
 end
 
 -- The expression without a last semicolon and what follows it.
@@ -83,7 +96,10 @@ function Record:add(form, result, before)
   local lead = before.waited and 'inc.wait_runs()\n' or ''
   if before.rng ~= self.rng then lead = lead .. ('keep.random(%s)\n'):format(before.rng:gsub(' ', ', ')) end
   self.rng = generator()
-  self.entries[#self.entries + 1] = (plain or lead ~= '') and {lead, text, plain or text} or text
+  local touched = steps.touched(before.runs)
+  self.pending[#self.pending + 1] = touched
+  local simple = not (plain or touched) and lead == ''
+  self.entries[#self.entries + 1] = simple and text or {lead, text, plain or text, touched = touched}
 end
 
 --- (for the prompt) A line that is not Lua, kept as a remark.
@@ -105,9 +121,11 @@ local function text_of(entry) return type(entry) == 'table' and entry[2] or entr
 --- The script, as text.
 function Record:script()
   local lines, last = {}, false
+  self:look()
   for _, entry in ipairs(self.entries) do last = last or asks_for_last(text_of(entry)) end
   for _, entry in ipairs(self.entries) do
-    lines[#lines + 1] = type(entry) == 'table' and entry[1] .. (last and entry[2] or entry[3]) or entry
+    local text = type(entry) == 'table' and entry[1] .. (last and entry[2] or entry[3]) or entry
+    lines[#lines + 1] = entry.touched and steps.around(text, entry.touched) or text
   end
   local keeps = table.concat(lines, '\n'):find 'keep[.(]'
   local head = {('%s: run it with `incsh FILE`, or go on from it with `incsh -i FILE`'):format(replay.mark)}
@@ -125,6 +143,27 @@ function replay.body(text)
   return (text:gsub('^[^\n]*\n', ''):gsub(head, ''):gsub('^\n', ''))
 end
 
+-- What a text gives as `out = 'folder'`.
+local function outs_in(text)
+  local list, tokens = {}, lexer.tokens(text)
+  for i = 3, #tokens do
+    local is_out = tokens[i][1] == 'string' and tokens[i - 1][2] == '=' and tokens[i - 2][2] == 'out'
+    if is_out then list[#list + 1] = tokens[i][2]:match "^[\"'](.*)[\"']$" end
+  end
+  return list
+end
+
+--- (for the prompt) Folders that the entries train into and that are there: the script would be refused.
+function Record:folders()
+  local core, list = package.loaded['inc.core'], {}
+  for _, entry in ipairs(self.entries) do
+    for _, path in ipairs(outs_in(text_of(entry))) do
+      if core.path_kind(path .. '/config.json') then list[#list + 1] = path end
+    end
+  end
+  return list
+end
+
 -- -- in the script ----------------------------------------------------------------------------------------
 
 --- Keep values as the prompt does, in `_`, without printing them.
@@ -137,6 +176,14 @@ function replay.random(seed, counter)
   local inc = require 'inc'
   inc.core.rng():copy_(inc.tensor({seed, counter}, {dtype = 'i64'}))
 end
+
+--- Have the n-th run of the session make so many steps and rest there; without a number, go on.
+function replay.at(n, step)
+  local run = require 'inc.run'.nth(n)
+  if run then run:reach(step) end -- one that is over may be forgotten
+end
+
+replay.go_on = replay.at
 
 return setmetatable(replay, {__call = function(_, ...)
   local show = require 'inc.show'
