@@ -93,8 +93,9 @@ check('Tab: methods with options, columns of a run, layers to freeze', function(
     at = 0}}}}, Run)
   local s = session 'net = models.inception_v3{classes = 5}'
   rawset(_G, 'a_run', run)
-  local status = inc.core.run_status
-  inc.core.run_status = function() return {step = 0} end
+  local core = require 'inc.core'
+  local status = core.run_status
+  core.run_status = function() return {step = 0} end
   has(s:complete 'a_run:set{weight_', 'weight_decay = ')
   has(s:complete 'a_run:set{lr = 1, label_', 'label_smoothing = ')
   has(s:complete 'a_run:fork{opti', 'optimizer = ')
@@ -103,7 +104,7 @@ check('Tab: methods with options, columns of a run, layers to freeze', function(
   has(s:complete "a_run:plot{'lo", 'loss')
   has(s:complete "plot{a_run, 'val.", 'val.top1')
   hint(s, 'a_run:set{weight_', 'weight_decay?')
-  inc.core.run_status = status
+  core.run_status = status
   rawset(_G, 'a_run', nil)
   has(s:complete "net:freeze 'Conv2d_1", 'Conv2d_1a_3x3')
   has(s:complete "train{net, freeze = 'Mixed_7", 'Mixed_7a')

@@ -46,8 +46,8 @@ check('the status line of a narrow screen keeps speed, wait for data and time le
   for _, size in ipairs {{80, 24}, {64, 24}} do
     local t = start('val_every = 10', {width = size[1], height = size[2]})
     t:wait('held out: top-1', 20)
-    t:until_screen(function(s) return s:find '\nstep %d+/1000000 .*  [%d.]+ img/s  data %d+%%  eta [%d:]+\ninc>$' end,
-      'the whole status')
+    local whole = '\nstep %d+/1000000 .*  [%d.]+ img/s  data %d+%%  eta [%d:]+\ninc>$'
+    t:until_screen(function(s) return s:find(whole) end, 'the whole status')
     t:close()
   end
 end)

@@ -59,18 +59,21 @@ local function with_panel(status, lines)
   return ok and panel and panel .. (status and '\n' .. status or '') or status
 end
 
+-- pcall(f), while what is printed goes to the lines.
+local function printing_to(lines, f)
+  local real = _G.print
+  local _ <close> = require 'inc.args'.finally(function() _G.print = real end)
+  _G.print = function(...) lines[#lines + 1] = printed_line(...) end
+  return pcall(f)
+end
+
 --- A status line or nil, and lines to print above it, or nil. `inc.shell_idle()`, where there is one, gives
 -- both; what a hook prints meanwhile is kept in order.
 function news.ask()
   local inc = package.loaded.inc
   local idle = inc and rawget(inc, 'shell_idle') or function() end
-  local lines, ok, status, more = {}, nil, nil, nil
-  do
-    local real <const> = _G.print
-    local _ <close> = require 'inc.args'.finally(function() _G.print = real end)
-    _G.print = function(...) lines[#lines + 1] = printed_line(...) end
-    ok, status, more = pcall(idle)
-  end
+  local lines = {}
+  local ok, status, more = printing_to(lines, idle)
   if not ok then
     lines[#lines + 1], status = 'error: ' .. tostring(status), nil
   end

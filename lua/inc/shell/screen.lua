@@ -50,8 +50,8 @@ local LATER, APART = 0.5, 0.1 -- seconds until the first word, and between two
 local Progress = {}
 Progress.__index = Progress
 
---- For `local bar <close> = screen.progress()`: one line on the terminal that is written again in its place and
--- gone at the end. Nothing where errors go to a file; on a dumb terminal what is told first.
+--- For `local bar <close> = screen.progress()`: one line on the terminal that is written again in its place
+-- and gone at the end. Nothing where errors go to a file; on a dumb terminal what is told first.
 function screen.progress()
   local able = host.isatty(2) and (os.getenv 'TERM' == 'dumb' and 'once' or 'yes')
   return setmetatable({able = able, shown = '', next = host.now() + LATER}, Progress)

@@ -49,8 +49,8 @@ local function write(net, values)
   end)
 end
 
---- For `local _ <close> = undo.after_error(net)`: where the block ends in an error the net is as it was before
--- it. Parameters that waited for a first input are there then.
+--- For `local _ <close> = undo.after_error(net)`: where the block ends in an error the net is as it was
+-- before it. Parameters that waited for a first input are there then.
 -- @param net a net, or nil
 -- @param with_values true where weights may be overwritten too: they are copied
 function undo.after_error(net, with_values)
