@@ -98,12 +98,15 @@ static int find_gradient(const inc_graph *g, const inc_op *kind, int first, int 
   return found;
 }
 
+/* A gradient that is written over later cannot wait for the others. */
 static void find_gradients(family *f) {
+  inc_graph *g = f->g;
   for (int i = 0; i < f->n; i++) {
-    f->by_data[i] = find_gradient(f->g, &inc_op_conv2d_backward_data, -1, f->weight[i]);
-    f->by_weight[i] = f->by_data[i] < 0 ? -1
-                                        : find_gradient(f->g, &inc_op_conv2d_backward_weight, f->x,
-                                                        f->g->ops[f->by_data[i]].in[0]);
+    int data = find_gradient(g, &inc_op_conv2d_backward_data, -1, f->weight[i]);
+    if (data >= 0 && inc_graph_written(g, inc_graph_root(g, g->ops[data].in[0]))) data = -1;
+    f->by_data[i] = data;
+    f->by_weight[i] =
+        data < 0 ? -1 : find_gradient(g, &inc_op_conv2d_backward_weight, f->x, g->ops[data].in[0]);
   }
 }
 
