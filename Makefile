@@ -82,9 +82,9 @@ fmt:                         ## rewrite C sources in place
 	clang-format -i $(CORE) $(KERN) $(BIND) $(SHC) $(wildcard core/*.h core/*/*.h kernels/cpu/*.h tests/c/*.[ch])
 asan:                        ## C tests and Lua specs under address + undefined sanitizers (ONLY=--fast: quick ones)
 	scripts/lib/sanitize "$(ONLY)"
-tsan:                        ## C tests of the loader and of runs under the thread sanitizer
+tsan:                        ## C tests of the loader, of runs and of the queue of calls under the thread sanitizer
 	scripts/lib/tsan
-fuzz:                        ## changed files against every reader, under sanitizers (SECONDS=30 for each kind, SEED=1)
+fuzz:                        ## changed files against every reader, random keys at the prompt, under sanitizers (SECONDS=30 each, SEED=1)
 	scripts/lib/sanitize fuzz $(or $(SECONDS),30) $(SEED)
 bench: all                   ## speed and memory of this machine, beside the peers of scripts/bench/peers
 	scripts/bench/run

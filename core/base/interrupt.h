@@ -8,10 +8,6 @@
 #ifndef INC_INTERRUPT_H
 #define INC_INTERRUPT_H
 
-#include <signal.h>
-
-extern volatile sig_atomic_t inc_interrupted; /* how often the user asked since the last clear */
-
 void inc_interrupt_raise(void);
 int inc_interrupt_pending(void);
 void inc_interrupt_clear(void);

@@ -34,7 +34,7 @@ static call *first, **last = &first;
 static _Atomic int waiting;
 static pthread_once_t started = PTHREAD_ONCE_INIT;
 static bool start_failed;
-static int n_threads;
+static _Atomic int n_threads;
 static _Thread_local bool is_self;
 
 void inc_compute_denormals_off(void) {

@@ -13,8 +13,10 @@
 #include <pthread.h>
 #include <readline/readline.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <wchar.h>
 
 enum { STATUS_MAX = 32768 };
 
@@ -82,25 +84,38 @@ static char *behind_colour(char *s) {
   return *end == 'm' ? end + 1 : s;
 }
 
-/* Cut each line to the screen's width, counting code points: a line must take one row exactly.  Colours may
-** stand in it and are never cut, so what is switched on is switched off. */
+/* The bytes of the character at s, and the columns that it takes; -1 where the terminal cannot show it. */
+static size_t character(const char *s, int *columns) {
+  wchar_t c;
+  mbstate_t m;
+  memset(&m, 0, sizeof m);
+  if (MB_CUR_MAX == 1 && (unsigned char)*s >= 0x80) { /* one mark for all bytes of one character */
+    size_t n = 1;
+    while (((unsigned char)s[n] & 0xC0) == 0x80) n++;
+    return *columns = -1, n;
+  }
+  size_t n = mbrtowc(&c, s, MB_CUR_MAX, &m);
+  int known = n > 0 && n != (size_t)-1 && n != (size_t)-2;
+  *columns = known ? wcwidth(c) : -1;
+  return known ? n : 1;
+}
+
+/* Cut each line to the screen's width: a line must take one row exactly.  Colours may stand in it and are never
+** cut, so what is switched on is switched off. */
 static void fit(char *s) {
-  int rows, columns, n = 0;
+  int rows, columns, width = 0, n = 0;
   char *to = s;
   rl_get_screen_size(&rows, &columns);
-  while (*s) {
-    char *end = behind_colour(s);
-    if (end > s) {
-      memmove(to, s, (size_t)(end - s));
-      to += end - s, s = end;
-      continue;
-    }
-    if (*s == '\n')
-      n = 0;
-    else if (((unsigned char)*s & 0xC0) != 0x80)
-      n++;
-    if (*s == '\n' || n < columns) *to++ = (unsigned char)*s < ' ' && *s != '\n' ? ' ' : *s;
-    s++;
+  for (size_t k; *s; s += k) {
+    k = (size_t)(behind_colour(s) - s);
+    int colour = k > 0, end = *s == '\n';
+    if (!colour) k = character(s, &width);
+    if (!colour) n = end ? 0 : n + (width < 0 ? 1 : width);
+    if (!colour && !end && n >= columns) continue;
+    if (colour || end || width >= 0)
+      memmove(to, s, k), to += k;
+    else
+      *to++ = (unsigned char)*s < ' ' ? ' ' : '?';
   }
   *to = '\0';
 }

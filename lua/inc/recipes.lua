@@ -25,7 +25,7 @@ function Recipe:__tostring()
   end
   table.sort(names)
   for _, name in ipairs(names) do lines[#lines + 1] = ('  %-16s %s'):format(name, shown(self[name])) end
-  return table.concat(lines, '\n')
+  return require 'inc.shell.screen'.fit(table.concat(lines, '\n'), 1)
 end
 
 local function has_net(changes)

@@ -193,6 +193,9 @@ function methods:on(kind, f)
   if not known then
     args.fail('run:on: %s: unknown event%s', tostring(kind), args.hint(kind, kinds))
   end
+  if not args.types.callable[1](f) then
+    args.fail('run:on: %s: expected a function, got %s', kind, args.show(f))
+  end
   self.hooks[#self.hooks + 1] = {kind = kind, f = f}
   return self
 end

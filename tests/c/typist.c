@@ -3,6 +3,8 @@
 **     typist echo KEYS SETUP PROGRAM ARG...     time to the first prompt, then how long each of KEYS keys takes to
 **                                               appear; SETUP is a file whose lines are entered first, or -
 **     typist fuzz SECONDS SEED PROGRAM ARG...   anything at all for so long; status 1 if the program dies of it
+**     typist leak LINES BYTES PROGRAM ARG...    so many entries of every kind, each checked for what it shows; status
+**                                               1 if more than BYTES of memory for an entry stay behind
 **
 ** A test that looks at a screen through another program cannot tell milliseconds apart, so this one reads the
 ** terminal itself.  Run it in an empty folder: what it types by chance is run.
@@ -20,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SCREEN = 1 << 16, MOST_KEYS = 10000 };
+enum { SCREEN = 1 << 16, MOST_KEYS = 10000, COLUMNS = 80 };
 
 static pid_t child;
 static int tty = -1;
@@ -34,7 +36,7 @@ static double now(void) {
 }
 
 static void start(char **argv) {
-  struct winsize size = {.ws_row = 24, .ws_col = 80};
+  struct winsize size = {.ws_row = 24, .ws_col = COLUMNS};
   n_got = 0;
   child = forkpty(&tty, NULL, NULL, &size);
   if (child < 0) exit((perror("typist: forkpty"), 2));
@@ -253,7 +255,7 @@ static int restart(int *restarts, char **argv) {
     fprintf(stderr, "typist: the program died: %s %d; its last output:\n%s\n",
             WIFSIGNALED(status) ? "signal" : "status",
             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-            got + (n_got > 3000 ? n_got - 3000 : 0));
+            got + (n_got > 12000 ? n_got - 12000 : 0)); /* the report of a sanitizer */
     return 0;
   }
   ++*restarts;
@@ -287,6 +289,119 @@ static int fuzz(double seconds, char **argv) {
   return 0;
 }
 
+/* -- leak ----------------------------------------------------------------------------------------------- */
+
+/* Entries as they are typed, a %d being the number of the round, and what must be on the screen then.  What is looked
+** for never stands in what was typed, so its echo is no answer.  An Enter follows, unless the keys end in Ctrl-C. */
+static const struct {
+  const char *keys, *shows;
+} entries[] = {
+    {"'sum ' .. %d + 0", "\"sum %d\""},
+    {"x = inc.randn{3, 40}; x", "[3, 40] f32 cpu"},
+    {"y = x:matmul(inc.ones{40, 64}):relu();", ""},
+    {"y", "[3, 64] f32 cpu"},
+    {"w = inc.randn{4, 4, requires_grad = true}; w:matmul(w):sum():backward(); w.grad", "[4, 4] f32 cpu"},
+    {"local v = 'v' .. %d", ""},
+    {"loc\033[A; v .. '!'", "\"v%d!\""},
+    {"nope%d.x", "'nope%d')"},
+    {"error('no ' .. %d)", "no %d\r\n"},
+    {"x = = %d", "syntax"},
+    {"for i = 1, 2 do\rprint('row ' .. %d)\rend", "row %d"},
+    {"string.forma\t('<%%d>', %d)", "<%d>"},
+    {"tostring(nn.Conv2d{8, kern\t3}):upper()", "KERNEL_SIZE = 3"},
+    {"inc.s\t\025'list ' .. %d", "\"list %d\""},
+    {"\033[A .. 'again'", "\"list %dagain\""},
+    {"\022row", "row %d"},
+    {"half %d\003", "^C"},
+    {"?inc.relu", "inc.relu(x)"},
+    {"who", "in all"},
+    {"_, _1", ""},
+    {"time 1 + %d", "time: "},
+    {"{%d, {a = {2}}, b = 'c'}", "{%d, {a = {2}}, b = \"c\"}"},
+    {"net = nn.Sequential{nn.Linear{2, in_features = 3}, nn.ReLU{}}:build{1, 3}; net", "[2, 3] 8"},
+    {"plot{1, 3, %d, height = 8}", "\342\224\264"},
+    {"\033[200~p = %d\n'pasted ' .. p\n\033[201~", "\"pasted %d\""},
+    {"f%d = function() return nope.x end", ""},
+    {"f%d()", "at prompt["},
+    {"f%d = nil", ""},
+    {"trace()", "stack traceback"},
+};
+enum { ENTRIES = sizeof entries / sizeof *entries, WARM = 2000 };
+
+/* A prompt of now, not one that was drawn again: it stands behind the mark that follows every entry. */
+static int wait_answer(const char *mark) {
+  for (double end = now() + 30; now() < end;) {
+    char *at = n_got ? memmem(got, n_got, mark, strlen(mark)) : NULL;
+    if (at && strstr(at, "inc> ")) return 1;
+    if (!take(0.05)) return 0;
+  }
+  return 0;
+}
+
+static int enter(const char *keys, const char *shows, int round) {
+  char typed[256], shown[256], mark[COLUMNS + 1];
+  snprintf(typed, sizeof typed, keys, round);
+  snprintf(shown, sizeof shown, shows, round);
+  snprintf(mark, sizeof mark, "%%%*s", COLUMNS - 1, "");
+  int given_up = strchr(typed, '\003') != NULL;
+  n_got = 0;
+  if (put(typed, strlen(typed)) && (given_up || put("\r", 1)) && wait_answer(given_up ? shown : mark) &&
+      strstr(got, shown))
+    return 1;
+  fprintf(stderr, "typist: %s: expected %s in\n%.*s\n", typed, shown, (int)n_got, got);
+  return 0;
+}
+
+typedef struct holding {
+  long resident, tensors, buffers, lua; /* resident and lua: bytes */
+} holding;
+
+static int measure(holding *h) {
+  static const char collect[] = "_, _1, _2, _3 = nil; collectgarbage(); collectgarbage();";
+  static const char ask[] = "local s, k = inc.stats(), collectgarbage 'count'; "
+                            "'live: ' .. ('%%d %%d %%.0f'):format(s.tensors, s.buffers, 1024 * k)";
+  char path[64], *at;
+  if (!enter(collect, "", 0) || !enter(ask, "\"live: ", 0)) return 0;
+  if ((at = strstr(got, "\"live: "))) sscanf(at, "\"live: %ld %ld %ld", &h->tensors, &h->buffers, &h->lua);
+  snprintf(path, sizeof path, "/proc/%d/statm", (int)child);
+  FILE *f = fopen(path, "r");
+  int n = f ? fscanf(f, "%*d %ld", &h->resident) : 0;
+  if (f) fclose(f);
+  h->resident *= sysconf(_SC_PAGESIZE);
+  return n == 1;
+}
+
+static int report(holding a, holding b, int n, double seconds, double most) {
+  double grown = (double)(b.resident - a.resident) / n, mib = 1 << 20;
+  printf(
+      "leak: %.1f s; resident %.1f MiB, %.1f MiB %d entries later: %.0f bytes an entry, %.0f of them Lua's; "
+      "%ld tensors, then %ld; %ld buffers, then %ld\n",
+      seconds, (double)a.resident / mib, (double)b.resident / mib, n, grown, (double)(b.lua - a.lua) / n,
+      a.tensors, b.tensors, a.buffers, b.buffers);
+  return grown > most || b.tensors > a.tensors || b.buffers > a.buffers;
+}
+
+static int leak(int lines, double most, char **argv) {
+  int rounds = (lines + ENTRIES - 1) / ENTRIES, warm = (WARM + ENTRIES - 1) / ENTRIES;
+  double begin = now();
+  holding before = {0}, after = {0};
+  if (rounds <= warm) return fprintf(stderr, "typist: expected more than %d lines\n", WARM), 1;
+  setenv("INC_GRAPHICS", "none", 1);
+  start(argv);
+  if (!wait_for("inc> ", 60)) return fprintf(stderr, "typist: no prompt\n"), 1;
+  for (int i = 1; i <= rounds; i++) {
+    for (int k = 0; k < ENTRIES; k++)
+      if (!enter(entries[k].keys, entries[k].shows, i)) return reap(1), 1;
+    if ((i == warm || i == rounds) && !measure(i == warm ? &before : &after)) return reap(1), 1;
+  }
+  double seconds = now() - begin;
+  while (put("\004", 1) && take(1)) continue; /* the leak checker of a sanitizer speaks at the end */
+  int status = reap(0);
+  if (status != 0)
+    return fprintf(stderr, "typist: status %d at the end:\n%.*s\n", status, (int)n_got, got), 1;
+  return report(before, after, (rounds - warm) * ENTRIES, seconds, most);
+}
+
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   if (argc > 4 && !strcmp(argv[1], "echo") && atoi(argv[2]) > 0 && atoi(argv[2]) <= MOST_KEYS)
@@ -295,6 +410,8 @@ int main(int argc, char **argv) {
     seed = strtoull(argv[3], NULL, 10) * 2 + 1;
     return fuzz(atof(argv[2]), argv + 4);
   }
-  fprintf(stderr, "usage: typist echo KEYS SETUP PROGRAM ARG... | typist fuzz SECONDS SEED PROGRAM ARG...\n");
+  if (argc > 4 && !strcmp(argv[1], "leak")) return leak(atoi(argv[2]), atof(argv[3]), argv + 4);
+  fprintf(stderr, "usage: typist echo KEYS SETUP PROGRAM ARG... | typist fuzz SECONDS SEED PROGRAM ARG... | "
+                  "typist leak LINES BYTES PROGRAM ARG...\n");
   return 2;
 }

@@ -76,6 +76,12 @@ function Terminal:rows()
   return (out:gsub('[ \t]+\n', '\n'))
 end
 
+--- All lines since the start, those that scrolled off the screen too.
+function Terminal:history()
+  local _, out = tmux('capture-pane', '-p', '-J', '-S', '-', '-t', self.name)
+  return (out:gsub('[ \t]+\n', '\n'):gsub('\n+$', ''))
+end
+
 --- Type text as it is.
 function Terminal:type(text)
   if text:sub(-1) == ';' then text = text:sub(1, -2) .. '\\;' end -- tmux takes a last ; for itself

@@ -196,7 +196,7 @@ check('the status line, a hint and an entry of several lines do not disturb each
     for _, lang in ipairs {'C.UTF-8', 'C'} do
       local t = term.start{width = size[1], height = size[2], env = {'NO_COLOR=', 'LANG=' .. lang}}
       t:run 'n = 0'
-      t:run 'function wide() return "step " .. n .. (" wide"):rep(60) end'
+      t:run 'function wide() return "step " .. n .. (" w\\u{904B}de"):rep(60) end' -- it takes two columns
       t:run 'function inc.shell_idle() n = n + 1 return wide(), n == 9 and {"news"} end'
       t:type 'for i = 1, 2 do'
       t:key 'Enter'

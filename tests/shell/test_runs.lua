@@ -95,7 +95,8 @@ end)
 
 -- -- the end of a run ---------------------------------------------------------------------------------------
 
-local function times(screen, text) return select(2, screen:gsub(text:gsub('%p', '%%%0'), '')) end
+local function literal(text) return (text:gsub('%p', '%%%0')) end
+local function times(screen, text) return select(2, screen:gsub(literal(text), '')) end
 
 check('a run that finished says so above what is being typed, once', function()
   local t, out = start 'steps = 30, val_every = 10'
@@ -147,6 +148,142 @@ check('a run that diverges says so while it goes on, once', function()
   t:until_screen(function(s) return s:find '\ninc> half = 1$' end, 'what was being typed')
   term.pause(1)
   term.equal(times(t:screen(), 'may be diverging'), 1, t:screen())
+end)
+
+-- -- several runs -------------------------------------------------------------------------------------------
+
+-- Another run in the same terminal, under the name `other`; its folder.
+local function start_other(t, out)
+  local folder = out .. '_other'
+  enter(t, 'function begin_other(out) other = train(tiny.options(tiny.net(), run.config.data.path, out, ' ..
+    '{steps = 1000000, val_every = 1000000})) end')
+  t:wait_prompt()
+  enter(t, ('begin_other %q'):format(folder))
+  return folder
+end
+
+check('two runs at once: the status says which one it shows, and that there is another', function()
+  for _, size in ipairs{{180, 40}, {80, 24}} do
+    local t, out = start(nil, {width = size[1], height = size[2]})
+    local name = out:match '[^/]*$'
+    local function alone(s) return s:find '\nstep %d+/1000000 [^\n]*\ninc>$' end
+    t:until_screen(alone, 'a status without a name')
+    start_other(t, out)
+    local both = ('\n%s: step %%d+/1000000 [^\n]*%s\ninc>$'):format(name,
+      size[1] > 80 and ' %(1 more: runs%(%)%)' or '')
+    t:until_screen(function(s) return s:find(both) end, 'whose status it is, and one more', 30)
+    t:type 'half = 1'
+    term.pause(0.5)
+    local screen = t:wait 'inc> half = 1'
+    term.equal(select(2, screen:gsub('\n[^\n]*step %d+/1000000', '')), 1, screen)
+    t:key 'Enter'
+    if size[1] > 80 then
+      enter(t, 'runs()')
+      screen = t:wait '2 runs in this session'
+      for _, which in ipairs{name, name .. '_other'} do
+        assert(screen:find('\n' .. which .. ' +running '), which .. ' in\n' .. screen)
+      end
+    end
+    enter(t, 'run:stop();')
+    t:wait('; in ' .. out .. '\n', 30)
+    t:until_screen(alone, 'the other one alone', 30)
+    enter(t, 'other:stop();')
+    t:wait('; in ' .. out .. '_other\n', 30)
+    t:until_screen(function(s) return not s:find 'eta [%d:]+[^\n]*\ninc>$' end, 'no status')
+    t:close()
+  end
+end)
+
+-- -- what a run's methods say -------------------------------------------------------------------------------
+
+check('run:on: only events that there are; a hook speaks above what is being typed', function()
+  local t, out = start()
+  local all = 'there are epoch, val, save, best, bad, end'
+  for _, case in ipairs{{"'epochs', print", 'epochs: unknown event (did you mean epoch?)'},
+    {"'step', print", ('step: unknown event (%s)'):format(all)},
+    {"'End', print", 'End: unknown event (did you mean end?)'},
+    {'print', ': unknown event (' .. all .. ')'}, {"'save'", 'save: expected a function, got nil'}} do
+    enter(t, ('run:on(%s)'):format(case[1]))
+    local screen = t:wait(case[2])
+    assert(screen:find 'error: run:on: [^\n]*\n', screen)
+  end
+  enter(t, "heard = 0; run:on('epoch', function(r, e) heard = heard + 1 if heard < 3 then " ..
+    "print(('heard %s %d of %s'):format(e[1], heard, r.folder)) end end);")
+  t:type 'half = 1'
+  local screen = t:wait(('heard epoch 2 of %s\n'):format(out), 30)
+  screen = t:until_screen(function(s) return s:find '\ninc> half = 1$' end, screen)
+  term.equal(times(screen, 'heard epoch 1'), 1, screen)
+end)
+
+-- Step of the best validation by the log: top-1, then the lower loss, then the first; its top-1, and how many
+-- validations had that.
+local function best_by_log(out)
+  local best, ties = {top1 = -1}, 0
+  for line in io.lines(out .. '/log.jsonl') do
+    local row = inc.json.decode(line)
+    local top1, loss = row['val.top1'], row['val.loss']
+    if top1 and (top1 > best.top1 or top1 == best.top1 and loss < best.loss) then
+      if top1 > best.top1 then ties = 0 end
+      best = {top1 = top1, loss = loss, step = row.step}
+    end
+    if top1 == best.top1 then ties = ties + 1 end
+  end
+  return best, ties
+end
+
+local function agree(t, out, best)
+  enter(t, 'run')
+  t:wait(('best so far: top-1 %.4f at step %d\n'):format(best.top1, best.step))
+  enter(t, 'runs()')
+  t:until_screen(function(s)
+    return s:find(('%s +finished +%%d+/%%d+ +%.4f +%d '):format(out:match '[^/]*$', best.top1, best.step))
+  end, ('best %.4f at %d in runs()'):format(best.top1, best.step))
+  enter(t, 'diff(run, run)')
+  local one = ('%.4f at step %d'):format(best.top1, best.step)
+  t:until_screen(function(s) return s:find('val%.top1 best +' .. one .. ' +' .. one) end, one .. ' in diff')
+end
+
+check('resume{run}; of equal top-1 the lower loss is best, for run, runs and diff alike', function()
+  local t, out = start 'steps = 30, val_every = 1, save_every = 1000'
+  t:wait('finished after step 30 of 30', 60)
+  local best, ties = best_by_log(out)
+  assert(ties > 1, 'no two validations were equal: nothing to test')
+  agree(t, out, best)
+  enter(t, 'resume{run}')
+  t:wait(out .. ': its 30 steps are made; give more steps or epochs to go further')
+  enter(t, 'resume{run, step = 40}')
+  t:wait 'resume: step: unknown option (did you mean steps?)'
+  enter(t, 'resume{tiny}')
+  t:wait 'error: resume: run: expected a run or its folder, got '
+  enter(t, 'first, run = run, resume{run, steps = 45}; run.net == first.net and run.folder == first.folder')
+  t:wait '\ntrue\n'
+  t:wait('finished after step 45 of 45', 60)
+  best, ties = best_by_log(out)
+  assert(ties > 2, 'no ties across the resume')
+  agree(t, out, best)
+end)
+
+check('resume{run} of a run that goes on is refused', function()
+  local t, out = start()
+  enter(t, 'resume{run}')
+  t:wait(out .. ': this run is being trained by ')
+  enter(t, '"active " .. #inc.active_runs()')
+  t:wait 'active 1'
+end)
+
+check('diff: of equal top-1 and equal loss the first is best', function()
+  local t, out = start 'steps = 6, val_every = 1, save_every = 1000'
+  t:wait('finished after step 6 of 6', 60)
+  term.sh(('cp -r %s %s_even'):format(out, out))
+  local lines = {}
+  for line in io.lines(out .. '/log.jsonl') do
+    local step = inc.json.decode(line).step
+    lines[step] = line:gsub('"val.top1":[^,}]*', '"val.top1":' .. (step % 2 == 0 and 0.75 or 0.5))
+      :gsub('"val.loss":[^,}]*', '"val.loss":' .. (step > 2 and 0.125 or 0.25))
+  end
+  term.write(out:match '[^/]*$' .. '_even/log.jsonl', table.concat(lines, '\n') .. '\n')
+  enter(t, ('diff(run, "%s_even")'):format(out))
+  t:until_screen(function(s) return s:find 'val%.top1 best .* 0%.7500 at step 4\n' end, 'step 4, not 2 or 6')
 end)
 
 -- -- leaving ------------------------------------------------------------------------------------------------

@@ -45,14 +45,28 @@ end
 
 local WIDEST = 60 -- column behind which remarks no longer stand in one line below each other
 
+-- What there is room for: all of a remark, its last word (the count), or nothing.
+local function remark_for(line, room)
+  local remark = tostring(line[2])
+  for _, text in ipairs{remark, remark:match '%S+$'} do
+    if #line[1] + #text + 5 <= room then return '  -- ' .. text end
+  end
+  return ''
+end
+
 local function with_remarks(lines)
+  local room = require 'inc.show.columns'.room()
   local width, out = 0, {}
   for _, line in ipairs(lines) do
-    if line[2] and #line[1] <= WIDEST then width = math.max(width, #line[1]) end
+    local stands = line[2] and #line[1] <= WIDEST and #line[1] + #tostring(line[2]) + 5 <= room
+    if stands then width = math.max(width, #line[1]) end
   end
   for i, line in ipairs(lines) do
-    local gap = (' '):rep(math.max(0, width - #line[1]))
-    out[i] = line[2] and ('%s%s  -- %s'):format(line[1], gap, line[2]) or line[1]
+    local padded = line[1] .. (' '):rep(width - #line[1])
+    out[i] = line[1]
+    if line[2] and #padded + #tostring(line[2]) + 5 <= room then
+      out[i] = ('%s  -- %s'):format(padded, line[2])
+    elseif line[2] then out[i] = line[1] .. remark_for(line, room) end
   end
   return table.concat(out, '\n')
 end
@@ -128,18 +142,11 @@ local function cells(row)
 end
 
 function Summary:__tostring()
-  local lines, width = {{'name', 'layer', 'output', 'parameters', 'FLOPs', 'bytes'}}, {}
-  for _, row in ipairs(self) do lines[#lines + 1] = cells(row) end
-  lines[#lines + 1] = cells(self.total)
-  for _, line in ipairs(lines) do
-    for i, cell in ipairs(line) do width[i] = math.max(width[i] or 0, #cell) end
-  end
-  for n, line in ipairs(lines) do
-    for i, cell in ipairs(line) do
-      line[i] = i <= 3 and cell .. (' '):rep(width[i] - #cell) or (' '):rep(width[i] - #cell) .. cell
-    end
-    lines[n] = table.concat(line, '  ')
-  end
+  local rows = {{'name', 'layer', 'output', 'parameters', 'FLOPs', 'bytes'}}
+  for _, row in ipairs(self) do rows[#rows + 1] = cells(row) end
+  rows[#rows + 1] = cells(self.total)
+  local lines = require 'inc.show.columns'.lines(rows, {right = {[4] = true, [5] = true, [6] = true},
+    shrink = {1}, least = 24, keep_end = true, drop = {2}})
   if self.input then table.insert(lines, 1, 'for an input ' .. args.show(self.input)) end
   return table.concat(lines, '\n')
 end

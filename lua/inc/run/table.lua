@@ -151,6 +151,7 @@ local methods = {}
 
 local shown = {'name', 'state', 'step', 'best', 'best_step', 'loss', 'optimizer', 'lr', 'date', 'size'}
 local titles = {best_step = 'at'}
+local missed_least = {'size', 'date', 'optimizer', 'lr', 'best_step'} -- where the screen is narrow
 local known = {'name', 'state', 'step', 'steps', 'epoch', 'best', 'best_step', 'loss', 'optimizer', 'lr',
   'schedule', 'batch', 'seed', 'precision', 'augment', 'model', 'data', 'img_s', 'seconds', 'date', 'size',
   'path'}
@@ -179,42 +180,43 @@ local function cell(row, column)
   return (ok and text or tostring(v)):gsub('%c', '?')
 end
 
-local function width(text) return utf8.len(text) or #text end
-
-local function padded(text, n, right)
-  local space = (' '):rep(n - width(text))
-  return right and space .. text or text .. space
-end
-
 local left = {name = true, state = true, optimizer = true, schedule = true, precision = true, augment = true,
   model = true, data = true, path = true}
 
+-- Lines, and the names of columns for which there is no room.
 local function lines_of(self)
-  local widths, lines = {}, {}
+  local rows, o = {{}}, {right = {}, drop = {}, shrink = {}, keep_end = true, least = 16}
   for c, column in ipairs(self.columns) do
-    widths[c] = width(titles[column] or column)
-    for _, row in ipairs(self) do widths[c] = math.max(widths[c], width(cell(row, column))) end
+    rows[1][c], o.right[c] = titles[column] or column, not left[column]
+    if column == 'name' then o.shrink[1] = c end
   end
-  local function line(text_of)
-    local cells = {}
+  for i, row in ipairs(self) do
+    rows[i + 1] = {}
+    for c, column in ipairs(self.columns) do rows[i + 1][c] = cell(row, column) end
+  end
+  for _, name in ipairs(self.columns == shown and missed_least or {}) do
     for c, column in ipairs(self.columns) do
-      cells[c] = padded(text_of(column), widths[c], not left[column])
+      if column == name then o.drop[#o.drop + 1] = c end
     end
-    lines[#lines + 1] = (table.concat(cells, '  '):gsub('%s+$', ''))
   end
-  line(function(column) return titles[column] or column end)
-  for _, row in ipairs(self) do line(function(column) return cell(row, column) end) end
-  return lines
+  local lines, dropped = require 'inc.show.columns'.lines(rows, o)
+  local names = {}
+  for c, column in ipairs(self.columns) do
+    if dropped[c] then names[#names + 1] = titles[column] or column end
+  end
+  return lines, names
 end
 
 function Table:__tostring()
-  local lines = #self > 0 and lines_of(self) or {}
+  local lines, missing = {}, {}
+  if #self > 0 then lines, missing = lines_of(self) end
   local text = ('%d run%s'):format(#self, #self == 1 and '' or 's')
   if #self < self.found then text = ('%s of %d'):format(text, self.found) end
   text = text .. ' in ' .. self.where_from
   if self.others > 0 then
     text = text .. ('; %d other folder%s left out'):format(self.others, self.others == 1 and '' or 's')
   end
+  if #missing > 0 then text = text .. '; no room for ' .. table.concat(missing, ', ') end
   lines[#lines + 1] = text
   return table.concat(lines, '\n')
 end

@@ -121,6 +121,7 @@ end
 --- Print a text of help: through a pager where the screen cannot hold it together with a prompt.
 function screen.print(text)
   local columns, rows = host.size()
+  text = screen.fit(text, 1)
   local long = screen.paging and host.isatty(1) and rows_of(text, columns) >= rows
   local command = long and program()
   if not (command and run_pager(command, text)) then print(text) end

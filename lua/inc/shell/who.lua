@@ -143,19 +143,9 @@ local function device_names(list)
 end
 
 local function layout(rows)
-  local widths, lines = {}, {}
-  for _, row in ipairs(rows) do
-    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, #cell) end
-  end
-  for i, row in ipairs(rows) do
-    local parts = {}
-    for j, cell in ipairs(row) do
-      local right = j > 2 and j < #row -- columns of bytes
-      parts[j] = ((right and '%' or '%-') .. widths[j] .. 's'):format(cell)
-    end
-    lines[i] = table.concat(parts, '  '):gsub('%s+$', '')
-  end
-  return table.concat(lines, '\n')
+  local right = {}
+  for i = 3, #rows[1] - 1 do right[i] = true end -- columns of bytes
+  return table.concat(require 'inc.show.columns'.lines(rows, {right = right, shrink = {#rows[1], 1}}), '\n')
 end
 
 function Listing:__tostring()
