@@ -204,8 +204,7 @@ check('run:on: only events that there are; a hook speaks above what is being typ
     {"'End', print", 'End: unknown event (did you mean end?)'},
     {'print', ': unknown event (' .. all .. ')'}, {"'save'", 'save: expected a function, got nil'}} do
     enter(t, ('run:on(%s)'):format(case[1]))
-    local screen = t:wait(case[2])
-    assert(screen:find 'error: run:on: [^\n]*\n', screen)
+    term.contains(t:wait(case[2]), 'error: run:on: ')
   end
   enter(t, "heard = 0; run:on('epoch', function(r, e) heard = heard + 1 if heard < 3 then " ..
     "print(('heard %s %d of %s'):format(e[1], heard, r.folder)) end end);")
