@@ -34,6 +34,8 @@ typedef struct inc_gop {
   bool dead;
   bool backward;     /* emitted by a gradient rule */
   bool commit;       /* writes what outlives the step, or depends on such a write: runs last */
+  int tile;          /* number of the tile that a pass has put it into, 0: none */
+  int together;      /* number of the tiles that run as one step, 0: each alone */
   const char *where; /* Lua line, owned by the graph ("" unknown) */
   const char *scope; /* layer name, owned by the graph ("" none) */
   const char *note;  /* what a pass did: "fused batch_norm + relu"; static string */

@@ -259,7 +259,7 @@ local function inception_v3(given)
   fill_from_file(o, file and file.metadata or {})
   local net = build(o)
   if file then
-    net.load_report = net:load(o.weights, {file = file, fresh = {'^fc%.', '^AuxLogits%.'}})
+    net.load_report = net:load(o.weights, {file = file, take = true, fresh = {'^fc%.', '^AuxLogits%.'}})
     inc.note('%s', net.load_report)
   end
   return net

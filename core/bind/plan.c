@@ -40,7 +40,7 @@ static uint32_t read_off(lua_State *L, int idx) {
       {"simplify", INC_PASS_SIMPLIFY}, {"fuse", INC_PASS_FUSE},           {"layout", INC_PASS_LAYOUT},
       {"alias", INC_PASS_ALIAS},       {"recompute", INC_PASS_RECOMPUTE}, {"arena", INC_PASS_ARENA},
       {"hoist", INC_PASS_HOIST},       {"tile", INC_PASS_TILE},           {"uncast", INC_PASS_UNCAST},
-      {"densify", INC_PASS_DENSIFY},   {"siblings", INC_PASS_SIBLINGS}};
+      {"densify", INC_PASS_DENSIFY},   {"siblings", INC_PASS_SIBLINGS},   {"gather", INC_PASS_GATHER}};
   uint32_t off = 0;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (lua_getfield(L, idx, names[i].name) == LUA_TBOOLEAN && !lua_toboolean(L, -1)) off |= names[i].bit;

@@ -78,12 +78,6 @@ void inc_graph_replace(inc_graph *g, int old_value, int new_value) {
     }
 }
 
-bool inc_gop_reads(const inc_gop *op, int value) {
-  for (int k = 0; k < op->node.n_in; k++)
-    if (op->in[k] == value) return true;
-  return false;
-}
-
 bool inc_gop_same_attrs(const inc_gop *a, const inc_gop *b) {
   int n = inc_op_sig(a->node.op)->n_attrs;
   for (int k = 0; k < n; k++) {
@@ -91,6 +85,12 @@ bool inc_gop_same_attrs(const inc_gop *a, const inc_gop *b) {
     if (x->n != y->n || (x->n > 0 && memcmp(x->i, y->i, sizeof *x->i * (size_t)x->n))) return false;
   }
   return true;
+}
+
+bool inc_gop_reads(const inc_gop *op, int value) {
+  for (int k = 0; k < op->node.n_in; k++)
+    if (op->in[k] == value) return true;
+  return false;
 }
 
 int inc_graph_count_uses(const inc_graph *g, int value) {

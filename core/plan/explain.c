@@ -55,11 +55,18 @@ static const char *phase(const inc_plan *p, int i) {
                                            : "commit";
 }
 
-/* "sub_ mul add_" of a tile, for its note. */
+/* "tile of sub_ mul add_", for the note. */
 static const char *tile_ops(const inc_plan *p, const inc_tile *tile, char *out, size_t n) {
   size_t used = (size_t)snprintf(out, n, "tile of");
   for (int k = 0; k < tile->n && used < n; k++)
     used += (size_t)snprintf(out + used, n - used, " %s", p->g->ops[tile->item[k].op].node.op->name);
+  return out;
+}
+
+/* The shape of what a step makes or writes; of many tiles, how many. */
+static const char *shape_of(const inc_step *s, const inc_spec *y, char *out, size_t n) {
+  if (!s->tiles || s->tiles->n == 1) return inc_shape_text(y->ndim, y->shape, out, n);
+  snprintf(out, n, "%d tensors", s->tiles->n);
   return out;
 }
 
@@ -75,6 +82,16 @@ static size_t tile_bytes(const inc_plan *p, const inc_tile *t) {
   return n;
 }
 
+static size_t step_bytes(const inc_plan *p, const inc_step *s) {
+  size_t n = 0;
+  for (int i = 0; s->tiles && i < s->tiles->n; i++) n += tile_bytes(p, &s->tiles->tile[i]);
+  return s->tiles ? n : bytes_moved(&p->g->ops[s->op]);
+}
+
+static double step_flops(const inc_plan *p, const inc_step *s) {
+  return s->tiles ? 0 : flops(&p->g->ops[s->op]);
+}
+
 /* -- cost ------------------------------------------------------------------------------------------------ */
 
 typedef struct cost {
@@ -85,9 +102,7 @@ typedef struct cost {
 static cost cost_of(const inc_plan *p, const inc_step *s) {
   const inc_gop *op = &p->g->ops[s->op];
   int dtype = op->node.n_in && op->node.in[0].dtype == INC_BF16 ? INC_BF16 : INC_F32;
-  cost c = {.work = s->tile ? 0 : flops(op),
-            .bytes = (double)(s->tile ? tile_bytes(p, s->tile) : bytes_moved(op)),
-            .took = (double)s->ns};
+  cost c = {.work = step_flops(p, s), .bytes = (double)step_bytes(p, s), .took = (double)s->ns};
   double peak = inc_cpu_backend.peak(c.work > 0 ? dtype : INC_NONE);
   if (peak > 0) c.least = (c.work > 0 ? c.work : c.bytes) / peak * 1e9;
   return c;
@@ -116,9 +131,9 @@ static void put_row(inc_text *t, const inc_plan *p, int i) {
   if (s->ns > 0) put_rate(&c, rate, sizeof rate);
   inc_text_format(t, "%4d %-6s %-24s %-34s %-28s %-4s %-20s %-10s %8.1f %8.3f %-16s  %s%s%s\n", i,
                   phase(p, i), op->node.op->name, op->scope, s->choice.impl, inc_dtype_name(y->dtype),
-                  inc_shape_text(y->ndim, y->shape, shape, sizeof shape), layout_name(y), c.bytes / 1e6,
-                  (double)s->ns / 1e6, rate,
-                  s->tile    ? tile_ops(p, s->tile, ops, sizeof ops)
+                  shape_of(s, y, shape, sizeof shape), layout_name(y), c.bytes / 1e6, (double)s->ns / 1e6,
+                  rate,
+                  s->tiles   ? tile_ops(p, s->tiles->tile, ops, sizeof ops)
                   : op->note ? op->note
                              : "",
                   *op->where ? "  " : "", op->where);
@@ -197,8 +212,7 @@ static int put_times(inc_text *t, const inc_plan *p) {
 
 static int put_totals(inc_text *t, const inc_plan *p) {
   double work = 0;
-  for (int i = 0; i < p->n_steps; i++)
-    if (!p->steps[i].tile) work += flops(&p->g->ops[p->steps[i].op]);
+  for (int i = 0; i < p->n_steps; i++) work += step_flops(p, &p->steps[i]);
   inc_plan_memory m;
   inc_plan_memory_get(p, &m);
   inc_text_format(
@@ -228,8 +242,8 @@ int inc_plan_dump(const inc_plan *p, const char *pass, char **out) {
       return *out ? INC_OK : INC_EMEM;
     }
   return inc_fail(INC_EARG, "pass",
-                  "expected trace, simplify, fuse, siblings, layout, recompute, sched, alias, uncast or "
-                  "densify, got %s",
+                  "expected trace, simplify, fuse, siblings, layout, recompute, sched, alias, uncast, "
+                  "densify or gather, got %s",
                   pass),
          inc_hint("dumps are kept when the plan is made with dumps = true");
 }

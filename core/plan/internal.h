@@ -7,11 +7,11 @@
 #include "plan/tile.h"
 #include <pthread.h>
 
-enum { INC_MAX_DUMPS = 10 };
+enum { INC_MAX_DUMPS = 12 };
 
-typedef struct inc_step { /* one prepared kernel, or a tile of several */
-  int op;                 /* of a tile, the first */
-  inc_tile *tile;         /* NULL for a kernel */
+typedef struct inc_step { /* one prepared kernel, or tiles of several */
+  int op;                 /* of tiles, the first */
+  inc_tiles *tiles;       /* NULL for a kernel */
   inc_kernel *kernel;
   inc_choice choice;
   void **in, **out; /* addresses, filled when the arena exists; entries of inputs are patched at each run */

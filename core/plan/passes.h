@@ -19,7 +19,7 @@ int inc_pass_sched(inc_graph *g);     /* writes that outlive the step go last; f
 int inc_pass_alias(inc_graph *g);     /* concat without copies; results in the place of inputs that die */
 int inc_pass_uncast(inc_graph *g);    /* convolutions read master weights where they round them themselves */
 int inc_pass_densify(inc_graph *g); /* a dense copy in front of kernels that would fall back to a reference */
-int inc_pass_sched(inc_graph *g);   /* writes that outlive the step go last */
+int inc_pass_gather(inc_graph *g);  /* one chain for many parameters: tiles that run as one step */
 void inc_mark_commits(inc_graph *g); /* says which ops those are */
 
 /* -- editing (edit.c) ------------------------------------------------------------------------------- */

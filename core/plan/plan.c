@@ -25,6 +25,7 @@ static const struct {
     {"alias", INC_PASS_ALIAS, inc_pass_alias},
     {"uncast", INC_PASS_UNCAST, inc_pass_uncast},
     {"densify", INC_PASS_DENSIFY, inc_pass_densify},
+    {"gather", INC_PASS_GATHER | INC_PASS_TILE, inc_pass_gather},
 };
 
 static int keep_dump(inc_plan *p, const char *pass) {
@@ -142,28 +143,30 @@ static int prepare_step(inc_plan *p, int place, const bool *hoisted) {
   return s->in && s->out ? INC_OK : INC_EMEM;
 }
 
+static void note_inner(inc_plan *p, const inc_tile *t) {
+  for (int i = 0; i < t->n; i++)
+    for (int k = 0; k < t->item[i].n_out; k++)
+      p->inner[p->g->ops[t->item[i].op].out[k]] = t->item[i].out[k].scratch >= 0;
+}
+
 /* A run of elementwise ops becomes one step; values inside it need no memory. */
-static int prepare_tile(inc_plan *p, int place, int n) {
+static int prepare_tiles(inc_plan *p, const inc_touch *touch, int place, int n) {
   inc_step *s = &p->steps[p->n_steps];
   memset(s, 0, sizeof *s);
   s->op = p->g->order[place];
   s->place = place;
   s->choice.impl = "tile";
-  INC_TRY(inc_tile_new(p->g, place, n, p->opts.reference, &s->tile));
+  INC_TRY(inc_tiles_new(p->g, touch, place, n, p->opts.reference, &s->tiles));
   p->n_steps++;
-  p->scratch[place].bytes = s->tile->scratch * (size_t)inc_compute_threads();
-  for (int i = 0; i < n; i++) {
-    inc_gop *op = &p->g->ops[p->g->order[place + i]];
-    p->scratch[place + i].first = place, p->scratch[place + i].last = place + n - 1;
-    for (int k = 0; k < op->node.n_out; k++)
-      p->inner[op->out[k]] = inc_tile_is_inner(p->g, place, n, op->out[k]);
-  }
+  p->scratch[place].bytes = s->tiles->scratch * (size_t)inc_compute_threads();
+  for (int i = 0; i < n; i++) p->scratch[place + i].first = place, p->scratch[place + i].last = place + n - 1;
+  for (int i = 0; i < s->tiles->n; i++) note_inner(p, &s->tiles->tile[i]);
   return INC_OK;
 }
 
-static int tile_length(const inc_plan *p, int place, const bool *hoisted) {
+static int step_length(const inc_plan *p, int place, const bool *hoisted) {
   if (p->opts.off & INC_PASS_TILE || hoisted[p->g->order[place]]) return 1;
-  return inc_tile_length(p->g, place);
+  return inc_tiles_length(p->g, place);
 }
 
 static int name_failure(const inc_gop *op, int code) {
@@ -197,18 +200,16 @@ static void tell(const inc_plan *p, int done, int all) {
   if (p->opts.told && t && t->fresh) p->opts.told(p->opts.listener, done, all);
 }
 
-static int prepare_all(inc_plan *p, const bool *hoisted) {
+static int prepare_each(inc_plan *p, const inc_touch *touch, const bool *hoisted) {
   inc_graph *g = p->g;
   int done = 0, all = count_compared(p);
-  p->steps = inc_zalloc(sizeof *p->steps * (size_t)(g->n_order + 1));
-  if (!p->steps) return INC_EMEM;
   for (int i = 0, n; i < g->n_order; i += n) {
     int op = g->order[i];
     n = 1;
     if (g->ops[op].node.op->flags & INC_OP_VIEW) continue;
     if (inc_interrupt_pending()) return inc_fail(INC_EINTR, NULL, "interrupted while a step was planned");
-    n = tile_length(p, i, hoisted);
-    int code = n > 1 ? prepare_tile(p, i, n) : INC_ENOTBUILT;
+    n = step_length(p, i, hoisted);
+    int code = n > 1 ? prepare_tiles(p, touch, i, n) : INC_ENOTBUILT;
     if (code == INC_ENOTBUILT) n = 1, code = prepare_step(p, i, hoisted);
     if (code) return name_failure(&g->ops[op], code);
     if (n == 1 && compares(p, i)) tell(p, ++done, all);
@@ -218,6 +219,16 @@ static int prepare_all(inc_plan *p, const bool *hoisted) {
       if (g->ops[op].in[k] >= 0) INC_TRY(watch(p, g->ops[op].in[k]));
   }
   return INC_OK;
+}
+
+static int prepare_all(inc_plan *p, const bool *hoisted) {
+  inc_touch *touch;
+  p->steps = inc_zalloc(sizeof *p->steps * (size_t)(p->g->n_order + 1));
+  if (!p->steps) return INC_EMEM;
+  INC_TRY(inc_tile_touches(p->g, &touch));
+  int code = prepare_each(p, touch, hoisted);
+  inc_free(touch);
+  return code;
 }
 
 static bool reads_default_rng(const inc_graph *g) {
@@ -275,7 +286,7 @@ void inc_plan_unref(inc_plan *p) {
   if (!p || --p->refs > 0) return;
   for (int i = 0; i < p->n_steps; i++) {
     inc_cpu_backend.drop(p->steps[i].kernel);
-    inc_tile_free(p->steps[i].tile);
+    inc_tiles_free(p->steps[i].tiles);
     inc_free(p->steps[i].in);
     inc_free(p->steps[i].out);
   }

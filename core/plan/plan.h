@@ -4,8 +4,8 @@
 ** Running is a loop over prepared kernels on the compute thread: no allocation, no Lua, no look-up.
 **
 ** A step has two halves.  `compute` runs everything that only the step itself can see; `commit` runs the
-** writes that outlive it (weights, slots, statistics, averages), in program order, with no point of
-** interruption.  So a NaN, Ctrl-C or an error before commit leaves nothing half done.
+** writes that outlive it (weights, slots, statistics, averages), in program order where that matters, with no
+** point of interruption.  So a NaN, Ctrl-C or an error before commit leaves nothing half done.
 */
 #ifndef INC_PLAN_H
 #define INC_PLAN_H
@@ -27,6 +27,7 @@ enum { /* passes that can be switched off (bits of inc_plan_opts.off) */
        INC_PASS_UNCAST = 256,
        INC_PASS_DENSIFY = 512,
        INC_PASS_SIBLINGS = 1024,
+       INC_PASS_GATHER = 2048, /* the updates of all parameters as one step */
 };
 
 typedef struct inc_plan_opts {

@@ -54,7 +54,7 @@ static int wire_operand(inc_plan *p, inc_tile_operand *o, int value) {
   return patch(p, &o->base, value);
 }
 
-static int wire_tile(inc_plan *p, inc_tile *t) {
+static int wire_tile(inc_plan *p, const inc_tile *t) {
   for (int i = 0; i < t->n; i++) {
     const inc_gop *op = &p->g->ops[t->item[i].op];
     for (int k = 0; k < op->node.n_in; k++) INC_TRY(wire_operand(p, &t->item[i].in[k], op->in[k]));
@@ -66,9 +66,9 @@ static int wire_tile(inc_plan *p, inc_tile *t) {
 static int wire(inc_plan *p) {
   for (int i = 0; i < p->n_steps; i++) {
     inc_step *s = &p->steps[i];
-    if (s->tile) {
+    if (s->tiles) {
       s->workspace = p->arena + p->scratch[s->place].offset;
-      INC_TRY(wire_tile(p, s->tile));
+      for (int k = 0; k < s->tiles->n; k++) INC_TRY(wire_tile(p, &s->tiles->tile[k]));
       continue;
     }
     const inc_gop *op = &p->g->ops[s->op];
@@ -128,8 +128,8 @@ static int blame(const inc_plan *p, const inc_step *s, int code) {
 
 static int run_step(inc_plan *p, inc_step *s, bool same) {
   int64_t start = p->profile ? now_ns() : 0;
-  int code = s->tile ? inc_tile_run(s->tile, s->workspace)
-                     : inc_cpu_backend.run(s->kernel, s->in, s->out, s->workspace, same ? s->same : 0);
+  int code = s->tiles ? inc_tiles_run(s->tiles, s->workspace)
+                      : inc_cpu_backend.run(s->kernel, s->in, s->out, s->workspace, same ? s->same : 0);
   if (p->profile) s->ns = now_ns() - start;
   return code ? blame(p, s, code) : INC_OK;
 }
@@ -182,11 +182,15 @@ static void mark_written_by(inc_plan *p, const inc_gop *op) {
   }
 }
 
+static void mark_tile(inc_plan *p, const inc_tile *t) {
+  for (int k = 0; k < t->n; k++) mark_written_by(p, &p->g->ops[t->item[k].op]);
+}
+
 static void mark_written(inc_plan *p) {
   for (int i = p->n_hoisted + p->n_compute; i < p->n_steps; i++) {
-    const inc_tile *t = p->steps[i].tile;
-    for (int k = 0; k < (t ? t->n : 1); k++)
-      mark_written_by(p, &p->g->ops[t ? t->item[k].op : p->steps[i].op]);
+    const inc_tiles *s = p->steps[i].tiles;
+    for (int k = 0; s && k < s->n; k++) mark_tile(p, &s->tile[k]);
+    if (!s) mark_written_by(p, &p->g->ops[p->steps[i].op]);
   }
 }
 
@@ -352,7 +356,7 @@ static bool all_finite(const inc_spec *s, const void *data) {
 }
 
 static bool step_is_finite(const inc_plan *p, const inc_step *s) {
-  if (s->tile) return true; /* what it makes is looked at where it is used */
+  if (s->tiles) return true; /* what it makes is looked at where it is used */
   const inc_gop *op = &p->g->ops[s->op];
   for (int k = 0; k < op->node.n_out; k++)
     if (inc_dtype_is_float(op->node.out[k].dtype) && !all_finite(&op->node.out[k], s->out[k])) return false;

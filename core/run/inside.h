@@ -56,7 +56,8 @@ struct inc_run {
   pthread_mutex_t m;
   pthread_cond_t changed;
   inc_run_status status;
-  bool stop, pause, save, busy, over;
+  bool stop, pause, save, over;
+  bool busy, saving; /* it has its turn; it only reads its state, and writes files */
   int holds;
   int64_t until; /* steps; INT64_MAX: never rest */
   struct {

@@ -11,26 +11,6 @@
 
 /* -- before a step -------------------------------------------------------------------------------------- */
 
-static bool rests(const inc_run *r) { return r->pause || r->status.step >= r->until; }
-
-/* Rest while paused or held.  Takes the stop message: false ends the run. */
-static bool may_step(inc_run *r) {
-  pthread_mutex_lock(&r->m);
-  r->busy = false;
-  pthread_cond_broadcast(&r->changed);
-  while (!r->stop && (rests(r) || r->holds)) {
-    r->status.state = rests(r) ? INC_RUN_PAUSED : INC_RUN_RUNNING;
-    pthread_cond_wait(&r->changed, &r->m);
-    r->last_end = inc_seconds();
-  }
-  while (r->holds) pthread_cond_wait(&r->changed, &r->m); /* even a stop waits: it will save */
-  r->status.state = INC_RUN_RUNNING;
-  r->busy = true;
-  bool go = !r->stop;
-  pthread_mutex_unlock(&r->m);
-  return go;
-}
-
 static void write_numbers(const inc_run *r) {
   const stage *s = r->now;
   for (int i = 0; i < s->n_numbers; i++) {
@@ -254,8 +234,7 @@ static bool save_wanted(inc_run *r) {
   return wanted;
 }
 
-static int save_if_due(inc_run *r, const step_facts *f) {
-  bool wanted = save_wanted(r), saving = wanted || due(r, r->now->save_every);
+static int save_files(inc_run *r, const step_facts *f, bool saving) {
   bool best = is_best(r, f, saving);
   if (best) {
     INC_TRY(inc_run_export(r));
@@ -263,6 +242,62 @@ static int save_if_due(inc_run *r, const step_facts *f) {
   }
   return saving || best ? inc_run_checkpoint(r) : INC_OK;
 }
+
+static int save_if_due(inc_run *r, const step_facts *f) {
+  bool wanted = save_wanted(r);
+  return save_files(r, f, wanted || due(r, r->now->save_every));
+}
+
+/* -- turns ---------------------------------------------------------------------------------------------- */
+
+static bool rests(const inc_run *r) { return r->pause || r->status.step >= r->until; }
+
+/* With the lock, which is let go meanwhile. */
+static int save_at_rest(inc_run *r) {
+  int code = INC_OK;
+  step_facts none = {0};
+  r->save = false, r->saving = true;
+  pthread_mutex_unlock(&r->m);
+  if (r->status.saved_step != r->status.step) code = save_files(r, &none, true);
+  pthread_mutex_lock(&r->m);
+  r->saving = false;
+  pthread_cond_broadcast(&r->changed);
+  return code;
+}
+
+/* Rest while paused or held.  Takes the stop message: *go = false ends the run. */
+static int may_step(inc_run *r, bool *go) {
+  int code = INC_OK;
+  pthread_mutex_lock(&r->m);
+  r->busy = r->saving = false;
+  pthread_cond_broadcast(&r->changed);
+  while (code == INC_OK && !r->stop && (r->save || rests(r) || r->holds)) {
+    r->status.state = rests(r) ? INC_RUN_PAUSED : INC_RUN_RUNNING;
+    if (r->save && !r->holds)
+      code = save_at_rest(r);
+    else
+      pthread_cond_wait(&r->changed, &r->m);
+    r->last_end = inc_seconds();
+  }
+  while (r->holds) pthread_cond_wait(&r->changed, &r->m); /* even a stop waits: it will save */
+  r->status.state = INC_RUN_RUNNING;
+  r->busy = true;
+  *go = !r->stop;
+  pthread_mutex_unlock(&r->m);
+  return code;
+}
+
+/* A turn is over when its last step is told: files are written while others have theirs. */
+static void end_turn(inc_run *r) {
+  pthread_mutex_lock(&r->m);
+  if (rests(r)) {
+    r->busy = false, r->saving = true;
+    pthread_cond_broadcast(&r->changed);
+  }
+  pthread_mutex_unlock(&r->m);
+}
+
+/* -- one step ------------------------------------------------------------------------------------------- */
 
 static int one_step(inc_run *r) {
   step_facts f = {0};
@@ -274,6 +309,7 @@ static int one_step(inc_run *r) {
   INC_TRY(validate(r, &f));
   double validated = inc_seconds();
   INC_TRY(log_step(r, &f, took));
+  end_turn(r);
   INC_TRY(save_if_due(r, &f));
   if ((r->status.step + r->now->origin) % r->now->epoch_steps == 0)
     inc_run_tell(r, (inc_run_event){.kind = INC_EV_EPOCH, .step = r->status.step});
@@ -316,7 +352,7 @@ static void finish(inc_run *r, int code) {
   inc_events_close(r->events);
   r->events = NULL;
   pthread_mutex_lock(&r->m);
-  r->busy = false, r->over = true;
+  r->busy = r->saving = false, r->over = true;
   pthread_cond_broadcast(&r->changed);
   pthread_mutex_unlock(&r->m);
 }
@@ -324,9 +360,12 @@ static void finish(inc_run *r, int code) {
 void *inc_run_thread(void *run) {
   inc_run *r = run;
   int code = INC_OK;
+  bool go = true;
   inc_compute_denormals_off();
-  while (code == INC_OK && r->status.step < r->steps && may_step(r)) {
-    code = inc_run_changes(r);
+  while (code == INC_OK && r->status.step < r->steps) {
+    code = may_step(r, &go);
+    if (!go) break;
+    if (code == INC_OK) code = inc_run_changes(r);
     if (code == INC_OK) code = one_step(r);
   }
   finish(r, save_rest(r, code));

@@ -252,7 +252,7 @@ static bool await(inc_run *r, bool (*there)(const inc_run *), double seconds) {
   return is;
 }
 
-static bool is_between(const inc_run *r) { return !r->busy; }
+static bool is_between(const inc_run *r) { return !r->busy && !r->saving; }
 
 int inc_run_hold(inc_run *r) {
   pthread_mutex_lock(&r->m);

@@ -107,9 +107,10 @@ void inc_run_unref(inc_run *r); /* the last one stops it (saving) and waits */
 /* -- messages: taken between two steps; from any thread ------------------------------------------------- */
 void inc_run_stop(inc_run *r); /* finish the step, save, end */
 void inc_run_pause(inc_run *r, bool on);
-void inc_run_save(inc_run *r);                /* a checkpoint after the step at hand */
+void inc_run_save(inc_run *r);                /* a checkpoint after the step at hand, or at rest */
 void inc_run_until(inc_run *r, int64_t step); /* go on, and rest when `step` steps are made; 0: never rest */
-/* Wait until it rests there or is over, for some seconds at most, or until Ctrl-C. */
+/* Wait until it rests there or is over, for some seconds at most, or until Ctrl-C.  What it has to save then it
+** saves while it rests: others may step. */
 bool inc_run_reached(inc_run *r, double seconds);
 /* Another stage from here on; the run must be held, and opts->first the steps it has made.  `line` is what
 ** changes.jsonl says of it. */

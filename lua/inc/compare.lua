@@ -88,16 +88,14 @@ local function make_arms(shared)
   return by_entry, all
 end
 
--- What does not fit is told before the folder exists.
-local function rehearse(s, folder)
-  local shared = Arm.shared(s, folder)
+-- What does not fit is told before the folder exists, by the first run of each entry.
+local function rehearse(shared)
   for i, entry in ipairs(shared.s.entries) do
-    local probe = Arm.new(shared, {entry = entry, place = i, seed = shared.s.seeds[1], stage = 'runs',
-      rate = entry.grid and entry.grid[1], total = entry.total})
+    local probe = entry.grid and tune.probe(shared, i) or Arm.new(shared, {entry = entry, place = i,
+      seed = shared.s.seeds[1], stage = 'runs', total = entry.total, probe = true})
     local found = probe:rehearse()
     entry.memory, entry.parameters = found.memory.total, found.parameters
   end
-  collectgarbage()
 end
 
 -- What Ctrl-C should say; everything is saved already.
@@ -111,8 +109,6 @@ local function explain(s, err)
 end
 
 local function make_runs(s, shared)
-  local threads = core.threads()
-  local restore <close> = setmetatable({}, {__close = function() core.threads(threads) end})
   local screen = live.new(s)
   local o = {tick = function(arms) screen:look(arms) end, limit = s.limit}
   screen:stage 'tuning'
@@ -121,7 +117,7 @@ local function make_runs(s, shared)
   local by_entry, all = make_arms(shared)
   rounds.run(all, o)
   screen:done()
-  return by_entry, tuning, tuning_seconds, restore
+  return by_entry, tuning, tuning_seconds
 end
 
 local function run_folders(arms)
@@ -134,11 +130,30 @@ local function run_folders(arms)
   return list
 end
 
-local function machine()
+local function machine(threads)
   local cpu = io.open '/proc/cpuinfo'
   local name = cpu and cpu:read 'a':match 'model name%s*:%s*([^\n]+)'
   if cpu then cpu:close() end
-  return {cpu = name or 'unknown', version = inc.version, threads = core.threads()}
+  return {cpu = name or 'unknown', version = inc.version, threads = threads}
+end
+
+local function made(given, threads)
+  local s = spec.read(given)
+  local folder, fresh = claim_folder(s)
+  s.out = folder
+  local shared = Arm.shared(s, folder)
+  rehearse(shared)
+  core.make_folder(folder)
+  local _ <close> = core.run_lock(folder)
+  if fresh then json.write(folder .. '/compare.json', s.identity) end
+  local ok, arms, tuning, tuning_seconds = pcall(make_runs, s, shared)
+  if not ok then explain(s, arms) end
+  local facts, times = results.of(s, arms)
+  facts.tuning, times.tuning = tuning, tuning_seconds
+  local c = setmetatable({folder = folder, facts = facts, times = times, identity = s.identity,
+    runs = run_folders(arms), images = s.images:info(), machine = machine(threads)}, Comparison)
+  c:write_files()
+  return c
 end
 
 --- Train the same net on the same batches under several settings and seeds, and say what differs. Entries are
@@ -167,21 +182,9 @@ end
 -- > c = compare{net, flowers, steps = 300, seeds = {1, 2, 3}, {'sgd', optim.sgd{lr = 0.02, momentum = 0.9}},
 -- >   {'adamw', optim.adamw{lr = 3e-4}}}
 local function compare(given)
-  local s = spec.read(given)
-  local folder, fresh = claim_folder(s)
-  s.out = folder
-  rehearse(s, folder)
-  core.make_folder(folder)
-  local _ <close> = core.run_lock(folder)
-  if fresh then json.write(folder .. '/compare.json', s.identity) end
-  local ok, arms, tuning, tuning_seconds = pcall(make_runs, s, Arm.shared(s, folder))
-  if not ok then explain(s, arms) end
-  local facts, times = results.of(s, arms)
-  facts.tuning, times.tuning = tuning, tuning_seconds
-  local c = setmetatable({folder = folder, facts = facts, times = times, identity = s.identity,
-    runs = run_folders(arms), images = s.images:info(), machine = machine()}, Comparison)
-  c:write_files()
-  return c
+  local threads = core.threads()
+  local _ <close> = setmetatable({}, {__close = function() core.threads(threads) end})
+  return (made(given, threads))
 end
 
 -- -- the result ---------------------------------------------------------------------------------------------

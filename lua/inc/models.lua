@@ -55,7 +55,7 @@ function models.open(path)
   end
   local net = models.build(config)
   net.preprocess = require('inc.nn.preprocess').new(require('inc.nn.preprocess').from_metadata(file.metadata))
-  net:load(path, {file = file})
+  net:load(path, {file = file, take = true})
   return net
 end
 

@@ -17,7 +17,7 @@ args.object('step', Plan)
 
 local known = {
   'simplify', 'fuse', 'siblings', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'uncast', 'densify',
-  'reference', 'exact', 'dumps',
+  'gather', 'reference', 'exact', 'dumps',
 }
 local many_keys = 8
 
@@ -281,8 +281,8 @@ local M = {}
 -- @name inc.plan
 -- f takes tensors (and other values, which become part of the key) and returns tensors; it may call backward
 -- and step an optimizer. The gradients are consumed: leaves keep no grad. `options` switch passes off:
--- simplify, fuse, siblings, layout, alias, recompute, arena, hoist, tile, uncast, densify = false; reference = true
--- runs plain loops;
+-- simplify, fuse, siblings, layout, alias, recompute, arena, hoist, tile, uncast, densify, gather = false;
+-- reference = true runs plain loops;
 -- exact = true leaves out Winograd's convolutions (f32 to 1e-6 of a plain sum instead of 1e-5);
 -- dumps = true keeps the graph after each pass for :dump.
 -- > inc.plan(function(x) return (x * 2):sum() end)(inc.ones{3}):item()  --> 6.0

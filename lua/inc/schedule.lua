@@ -94,6 +94,35 @@ function Schedule:tracker()
   return self.kind.tracker and self.kind.tracker(self.options)
 end
 
+local lengths = {'warmup', 'period', 'length'} -- `every` is an interval: beyond the end nothing happens at it
+
+-- The length that ends last: its name and steps.
+local function longest(o, run)
+  local most, which = 0, nil
+  for _, name in ipairs(lengths) do
+    local steps = o[name] and schedule.steps(o[name], run) or 0
+    if name ~= 'warmup' and o[name] then steps = steps + schedule.steps(o.warmup, run) end
+    if steps > most then most, which = steps, name end
+  end
+  return which, most
+end
+
+--- Why the schedule goes on beyond the end of a run, or nil: a length, with the warm-up before it, that is
+-- longer than the run, or a milestone that the run does not reach.
+-- > optim.cosine{warmup = 40}:too_long{total_steps = 4}
+function Schedule:too_long(run)
+  local o, total = self.options, run.total_steps
+  local name, steps = longest(o, run)
+  if name and steps > total then
+    return ('%s: %s of %s steps is longer than the run of %d'):format(self, name, args.show(steps), total)
+  end
+  for _, milestone in ipairs(o.milestones or {}) do
+    if schedule.steps(milestone, run) > total then
+      return ('%s: milestone %s is beyond the run of %d'):format(self, args.show(milestone), total)
+    end
+  end
+end
+
 -- Curves of a run of 100 epochs of 10 steps, for a plot.
 local sample = {total_steps = 1000, steps_per_epoch = 10}
 

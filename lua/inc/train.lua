@@ -87,14 +87,16 @@ end
 -- What the runs of a comparison have that those of a user have not (inc/compare/arm.lua): threads; prepared,
 -- called instead of the check of memory; feed, which gives the batches; first_rest = true, to be told of
 -- every turn; keep, how many checkpoints; best_last; images, the pictures as they were listed before;
--- rehearsal, to end before anything is written; no_start, when it makes the net again by itself.
+-- no_start, when it makes the net again by itself.
 local function new_job(fields, inner)
   for name, v in pairs(inner or {}) do fields[name] = v end
   return fields
 end
 
---- (for compare) Train with a job's inner fields.
-function trainer.begin(given, inner)
+--- (for compare) All that train does before anything is written.
+-- @param inner a job's inner fields
+-- @return the job
+function trainer.prepare(given, inner)
   local o = settings.read(given)
   local out = folder.check_new(o.out, 'train')
   local job = new_job({settings = o, folder = out}, inner)
@@ -104,12 +106,18 @@ function trainer.begin(given, inner)
   if o.net then check_free(o.net) end
   local _ <close> = undo.after_error(o.net, o.weights ~= nil)
   open_net(job)
+  settings.check_schedule(o, 'train')
   bind_first(job, o, 0)
   trace_first(job)
-  if job.rehearsal then return nil, job end
+  return job
+end
+
+--- (for compare) Begin what was prepared.
+function trainer.begin(job)
+  local o = job.settings
   folder.create(job)
   if o.net and not job.no_start then core.save(folder.start_path(job.folder), job.net:state()) end
-  return launch(job), job
+  return launch(job)
 end
 
 --- Train or fine-tune a net on pictures, in the background; a script waits for it at its end.
@@ -145,7 +153,7 @@ end
 --   run.log
 -- > run = train{net, flowers, optimizer = optim.sgd{lr = 0.01, momentum = 0.9}, epochs = 5}
 function trainer.train(given)
-  return (trainer.begin(given))
+  return trainer.begin(trainer.prepare(given))
 end
 
 -- -- resume -------------------------------------------------------------------------------------------------
@@ -258,9 +266,12 @@ local function tell_to_come(job)
   end
 end
 
--- A new total is a change like others: a fork from before it must not see it.
-local function note_length(job, r, path)
+-- A new total is a change like others: a fork from before it must not see it. Where a run is cut short its
+-- schedule stays what it was: steps that are made cannot follow another one.
+local function note_length(job, r, path, o)
   if not (r.steps or r.epochs) then return end
+  local why = settings.schedule_too_long(o)
+  if why then inc.note('%s: it ends before its schedule does: %s', path, why) end
   local change = {step = (job.first or 0) + 1, length = {steps = r.steps, epochs = r.epochs}}
   job.new_length = function() changes.add(path, change) end
 end
@@ -310,10 +321,11 @@ function trainer.go_on(given, inner)
   o.weights = start_weights
   local later = trainer.load_newest(job, path, math.huge) or from_start(job)
   for _, st in ipairs(later) do settings.settle_steps(job.adjust(st.settings), job.images:info().train) end
-  if job.first >= (later[#later] or job.stages[1]).settings.total then
+  local last = (later[#later] or job.stages[1]).settings
+  if job.first >= last.total then
     args.fail('resume: %s: its %d steps are made; give more steps or epochs to go further', r.run, job.first)
   end
-  note_length(job, r, path)
+  note_length(job, r, path, last)
   return trainer.set_off(job, later, function()
     folder.update_config(job, config)
     if job.new_length then job.new_length() end

@@ -133,26 +133,29 @@ local function plan_loading(net, file, fresh)
   return report, copies
 end
 
-local spec = args.spec('load', 'fresh:strings?; file:table?')
+local spec = args.spec('load', 'fresh:strings?; file:table?, take:bool=false')
 
 --- Load a net's parameters and running statistics by name.
 -- @param net the net; its tensors are overwritten in place, so optimizers stay bound
 -- @param path a safetensors file
 -- @param options fresh = Lua patterns of names that may be missing or have another shape: they keep their
---   start values; file = the result of weights.read(path), when it is at hand
+--   start values; file = the result of weights.read(path), when it is at hand;
+--   take = true when nobody else wants that file's tensors: the net may keep them
 -- @return a report with loaded, skipped and created names; it prints as one sentence
 function weights.load_into(net, path, options)
   local o = spec(options)
   local file = o.file or weights.read(path)
   file.path = path
   size_waiting_layers(net, file)
-  local blank = base.expecting(file.tensors, function() net:state() end)
+  local blank = base.expecting(file.tensors, function() net:state() end, o.take or not o.file)
   local _ <close> = args.finally(function(_, err) -- start values, where no others come
     for module in pairs(err ~= nil and blank or {}) do module:build_parameters() end
   end)
   local report, copies = plan_loading(net, file, o.fresh or {})
   core.no_grad(function()
-    for _, pair in ipairs(copies) do pair[1]:copy_(pair[2]) end
+    for _, pair in ipairs(copies) do
+      if not rawequal(pair[1], pair[2]) then pair[1]:copy_(pair[2]) end
+    end
   end)
   return report
 end

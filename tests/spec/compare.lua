@@ -35,7 +35,10 @@ test('the planted case: the same, worse, diverged', function()
   check.equal(e.sgd.diverged, 0)
   check.contains(e.diverges.runs[1].why, 'loss is')
   local words = flat(c)
+  check.contains(words, 'Worse than sgd: hopeless, diverges. Not distinguishable from it: the same.')
   check.contains(words, 'the same is not distinguishable from sgd: +0.0 points top-1 (paired t over 3 seeds')
+  check.contains(words, 'after Holm for 3 comparisons')
+  check.contains(words, '; a claim needs both below 0.05)')
   check.contains(words, 'hopeless is worse than sgd')
   check.contains(words, '3 of 3 runs diverged and count as failures')
   check.contains(read_file(out .. '/compare.csv'), '\nhopeless,,3,0,')
@@ -117,6 +120,21 @@ local function turns_of(given, window)
   return compare(given), list, restore
 end
 
+test('what was rehearsed is begun, not made again; threads are as before', function()
+  local build = require 'inc.train.build'
+  local step_plan, made, threads = build.step_plan, 0, inc.core.threads()
+  local restore <close> = setmetatable({}, {__close = function() build.step_plan = step_plan end})
+  build.step_plan = function(...)
+    made = made + 1
+    return step_plan(...)
+  end
+  compare{tiny.net(), make_pictures(3, 14, 48), out = tmp() .. '/c', steps = 4, seeds = {1, 2}, batch = 8,
+    precision = 'f32', live = false, {'a', optim.sgd{lr = 0.1}},
+    trials = 2, {'b', optim.sgd{lr = 1}, lr = {0.1, 0.2}, threads = 1}}
+  check.equal(made, 2 + 2 + 2, restore and nil) -- of a, of b, and of b's rates
+  check.equal(inc.core.threads(), threads)
+end)
+
 test('runs take turns of a few steps, and who comes first moves on', function()
   local _, turns = turns_of({tiny.net(), make_pictures(3, 14, 48), out = tmp() .. '/c', steps = 30,
     seeds = {1}, batch = 8, precision = 'f32', live = false, {'a', optim.sgd{lr = 0.1}},
@@ -193,7 +211,7 @@ test('precision, threads and batch are compared like anything else', function()
   local c = compare{tiny.net(), make_pictures(3, 14, 48), out = tmp() .. '/c', steps = 6, seeds = 1,
     batch = 8,
     live = false, optimizer = optim.sgd{lr = 0.05}, {'f32', precision = 'f32'},
-    {'one thread', precision = 'f32', threads = 1}, {'bf16', precision = 'bf16'}}
+    {'one thread', precision = 'f32', threads = 1, devices = 'cpu'}, {'bf16', precision = 'bf16'}}
   check.equal(inc.core.threads(), before)
   check.equal(c.identity.entries[2].threads, 1)
   check.ok(c.times.entries[3].img_s > 0)
@@ -470,7 +488,9 @@ test('what is wrong with a table is said in a sentence', function()
   refused({[3] = {'a', optim.sgd{lr = 1}, schedule = optim.cosine{warmup = 40}}},
     'compare: a: schedule: optim.cosine{warmup = 40}: warmup of 40 steps is longer than the run of 4')
   refused({[3] = {'a', optim.sgd{lr = 1}, schedule = optim.multistep{{2, 9}}}},
-    'compare: a: schedule: optim.multistep{{2, 9}}: milestones of 9 steps is longer than the run of 4')
+    'compare: a: schedule: optim.multistep{{2, 9}}: milestone 9 is beyond the run of 4')
+  refused({[3] = {'a', optim.sgd{lr = 1}, devices = 'gpu:0,1'}},
+    'compare: a: devices = "gpu:0,1": not built yet (there is cpu)')
   refused({[3] = {'a', optim.sgd{lr = 1}, lr = {0.1}}},
     'compare: a: lr: expected two rates or more for a grid, got 1')
   refused({[3] = {'a', optim.sgd{lr = 1}, lr = {0.1, 0.1}}},

@@ -153,6 +153,10 @@ test('what a fork cannot be', function()
   refused({step = 4, size = 64}, 'fork: size: a fork keeps that of its parent')
   refused({step = 4, optimiser = 'sgd'}, 'fork: optimiser: unknown option (did you mean optimizer?)')
   refused({step = 4, steps = 20, epochs = 3}, 'fork: steps and epochs: expected one of them, got both')
+  refused({step = 4, schedule = optim.multistep{{2, 30}}},
+    'fork: schedule: optim.multistep{{2, 30}}: milestone 30 is beyond the run of 12')
+  refused({step = 1, steps = 2, schedule = optim.cosine{warmup = 3}},
+    'fork: schedule: optim.cosine{warmup = 3}: warmup of 3 steps is longer than the run of 2')
   check.raises(function() run:fork{step = 4, out = dir .. '/a'} end, '~holds a run already')
   check.raises(function() fork{dir .. '/a', step = 4, out = dir .. '/b'} end,
     'fork: the net of this run was made by hand: give it too, as in fork{..., net = net}')
@@ -209,6 +213,8 @@ test('swap: what is refused, and what is kept', function()
     schedule = {lr = 'constant', beta1 = 'constant'}})
   rest_at(run, 3)
   check.raises(function() run:swap() end, '~run:swap: expected one of optim or its name %(adadelta, ')
+  check.raises(function() run:swap(optim.sgd{lr = 1}, {schedule = optim.cosine{warmup = 31}}) end,
+    'run:swap: schedule: optim.cosine{warmup = 31}: warmup of 31 steps is longer than the run of 30')
   check.raises(function() run:swap(optim.schedule_free_sgd{}) end,
     'train: ema: optim.schedule_free_sgd keeps an average of its own: leave ema out')
   check.equal(run:status().changes_at, nil)
@@ -288,13 +294,13 @@ test('a number set while the run stops is the next step\'s', function()
   go_to(again, 30)
 end)
 
-test('save writes a checkpoint after the step at hand', function()
+test('save writes a checkpoint of the steps that are made, also at rest', function()
   local pictures, dir = make_pictures(3, 14, 48), tmp()
   local run = start(pictures, dir .. '/a', {steps = 30, save_every = 100, val_every = 100})
   rest_at(run, 4)
   run:save()
   rest_at(run, 6)
-  check.equal(inc.core.run_checkpoints(dir .. '/a'), {5})
+  check.equal(inc.core.run_checkpoints(dir .. '/a'), {4})
   inc.core.run_until(run.handle, 0)
   run:stop():wait{quiet = true}
 end)

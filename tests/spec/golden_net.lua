@@ -52,7 +52,7 @@ end
 
 -- Passes of a plan, each left out, and none at all; spec plan has each alone too, on a small net.
 local passes = {'simplify', 'fuse', 'siblings', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile',
-  'uncast', 'densify'}
+  'uncast', 'densify', 'gather'}
 
 local none = {}
 for _, pass in ipairs(passes) do

@@ -33,6 +33,34 @@ test('a schedule may be a Lua function', function()
   check.close({log.lr[1], log.lr[3]}, {0.05, 0.05 * 22 / 24}, 1e-6)
 end)
 
+test('a schedule that is longer than the run', function()
+  local pictures, out = make_pictures(3, 14, 48), tmp() .. '/run'
+  local function refused(schedule, text)
+    check.raises(function() tiny.run(tiny.net(), pictures, out, {schedule = schedule}) end,
+      'train: schedule: ' .. text)
+    check.equal(inc.core.path_kind(out), nil)
+  end
+  refused(optim.cosine{warmup = 40},
+    'optim.cosine{warmup = 40}: warmup of 40 steps is longer than the run of 12')
+  refused(optim.cosine{warmup = 4, period = 10},
+    'optim.cosine{period = 10, warmup = 4}: period of 14 steps is longer than the run of 12')
+  refused(optim.multistep{{6, '9 epochs'}},
+    'optim.multistep{{6, "9 epochs"}}: milestone "9 epochs" is beyond the run of 12')
+  refused({lr = 'constant', momentum = optim.polynomial{length = 13}},
+    'optim.polynomial{length = 13}: length of 13 steps is longer than the run of 12')
+  -- a run that is cut short says so, and goes on as it was planned
+  local notes, note = {}, inc.note
+  local o = {schedule = optim.multistep{{6, 11}}, save_every = 4}
+  tiny.run(tiny.net(), pictures, out, o)
+  os.remove(out .. '/checkpoints/step-12.safetensors')
+  inc.note = function(...) notes[#notes + 1] = string.format(...) end
+  local restore <close> = setmetatable({}, {__close = function() inc.note = note end})
+  local log = resume{out, net = tiny.net(), steps = 10}:wait{quiet = true}.log
+  check.contains(table.concat(notes, '\n'), out .. ': it ends before its schedule does: ' ..
+    'optim.multistep{{6, 11}}: milestone 11 is beyond the run of 10')
+  check.close({log.lr[6], log.lr[7], log.lr[10], #log.lr}, {0.05, 0.005, 0.005, 10}, 1e-9, restore and nil)
+end)
+
 test("schedule-free: validation and best.safetensors see the average", function()
   local _, run = same_in_two_parts{optimizer = optim.schedule_free_adamw{}, ema = false,
     schedule = 'constant'}

@@ -2,14 +2,16 @@
 -- kills, resuming and the log are what they are everywhere; what is added is that it takes turns.
 --
 -- States: 'new' (nothing written), 'parked' (written, not in memory), 'open' (in memory, resting or in its
--- turn), 'finished' and 'diverged' (over: ended.json says how). A run that met a loss that is no number is
--- over and is counted; every other failure is the comparison's.
+-- turn), 'ending' (all steps made; its last files are being written, while others step), 'finished' and
+-- 'diverged' (over: ended.json says how). A run that met a loss that is no number is over and is counted;
+-- every other failure is the comparison's.
 
 local core = require 'inc.core'
 local args = require 'inc.args'
 local build = require 'inc.train.build'
 local folder = require 'inc.train.folder'
 local json = require 'inc.json'
+local rounds = require 'inc.compare.rounds'
 local Run = require 'inc.run'
 local spec = require 'inc.compare.spec'
 local trainer = require 'inc.train'
@@ -24,7 +26,8 @@ local function slug(text) return (text:gsub('[^%w%-]+', '_'):sub(1, 40)) end
 
 --- A run that is to be made, or that was made before a kill.
 -- @param shared what the runs of a comparison have in common (arm.shared)
--- @param o entry, place (of the entry), seed, rate (nil: the entry's own), stage ('tuning' or 'runs'), total
+-- @param o entry, place (of the entry), seed, rate (nil: the entry's own), stage ('tuning' or 'runs'), total;
+--   probe, for one that is rehearsed and not made
 function arm.new(shared, o)
   local name = ('%d-%s'):format(o.place, slug(o.entry.name))
   local rate = o.stage == 'tuning' and ('-lr%.6g'):format(o.rate) or ''
@@ -32,15 +35,15 @@ function arm.new(shared, o)
   self.shared, self.folder = shared, ('%s/%s/%s%s-seed%d'):format(shared.out, o.stage, name, rate, o.seed)
   self.unsaved = 0
   self:look()
-  if not self:is_over() then shared.left[o.seed] = (shared.left[o.seed] or 0) + 1 end
+  if not o.probe then table.insert(shared.arms, self) end
   return self
 end
 
---- What the runs of a comparison share: its folder, memory for plans, batches by what decides them.
+--- What the runs of a comparison share: its folder, memory for plans, batches by what decides them, and what
+-- was rehearsed and need not be made again, by its folder.
 function arm.shared(s, out)
   return {s = s, out = out, step_arena = core.plan_arena(), eval_arena = core.plan_arena(), arena = 0,
-    feeds = {},
-    left = {}, open = 0}
+    feeds = {}, arms = {}, open = 0, kept = {}}
 end
 
 -- -- on disk ------------------------------------------------------------------------------------------------
@@ -69,6 +72,9 @@ end
 --- Is it finished or diverged?
 function Arm:is_over() return self.state == 'finished' or self.state == 'diverged' end
 
+--- Are there steps to make?
+function Arm:has_steps() return self.state ~= 'ending' and not self:is_over() end
+
 -- -- opening ------------------------------------------------------------------------------------------------
 
 local WINDOW = 96e6 -- bytes of pixels that a feed keeps
@@ -90,6 +96,9 @@ end
 
 -- Loaders go when nobody with their seed has steps to make.
 local function drop_feeds(shared, seed)
+  for _, a in ipairs(shared.arms) do
+    if a.seed == seed and a:has_steps() then return end
+  end
   for key, feed in pairs(shared.feeds) do
     if feed.seed == seed then shared.feeds[key] = nil end
   end
@@ -120,7 +129,8 @@ end
 local function given(self)
   local g, s = {}, self.shared.s
   for key, v in pairs(self.entry.given) do g[key] = v end
-  g.net, g.seed, g.out = spec.new_net(s, self.entry, self.seed), self.seed, self.folder
+  g.net, g.seed = spec.new_net(s, self.entry, self.seed), self.seed
+  g.out = self.state == 'new' and self.folder or self.shared.out .. '/rehearsal' -- which is never made
   if self.rate then g.lr = self.rate end
   if self.stage == 'tuning' and s.tune_steps then g.steps, g.epochs = s.tune_steps, nil end
   g.val_every, g.save_every = s.val_every, s.save_every or self.total
@@ -146,24 +156,34 @@ local function for_entry(self, f, ...)
   args.fail('%s', ('compare: %s: %s'):format(self.entry.name, text))
 end
 
---- Does everything about this run fit together? Nothing is written.
+local function prepare(self) return for_entry(self, quietly, trainer.prepare, given(self), inner(self)) end
+
+--- Does everything about this run fit together? Nothing is written; where there is memory to spare, what was
+-- made is kept for open().
 -- @return {memory = of the plan, parameters =}
 function Arm:rehearse()
-  local fields, options = inner(self), given(self)
-  fields.rehearsal, options.out = true, self.shared.out .. '/rehearsal' -- never made
-  local _, job = for_entry(self, quietly, trainer.begin, options, fields)
+  local job = prepare(self)
+  if self.state == 'new' and rounds.has_room(self:bytes()) then self.shared.kept[self.folder] = job end
   return {memory = self.memory, parameters = job.net:count_parameters()}
+end
+
+local function begin(self)
+  local kept = self.shared.kept
+  local job = kept[self.folder] or prepare(self)
+  kept[self.folder] = nil
+  self.size, self.memory, self.job = build.size_of(job.net), job.plan:memory(), job
+  self.run = for_entry(self, quietly, trainer.begin, job)
+end
+
+local function go_on(self)
+  self.run, self.job = for_entry(self, quietly, trainer.go_on,
+    {self.folder, net = spec.new_net(self.shared.s, self.entry, self.seed)}, inner(self))
 end
 
 --- Into memory: begun, or gone on with from its checkpoint.
 function Arm:open()
   core.threads(self.entry.threads)
-  if self.state == 'parked' then
-    self.run, self.job = for_entry(self, quietly, trainer.go_on,
-      {self.folder, net = spec.new_net(self.shared.s, self.entry, self.seed)}, inner(self))
-  else
-    self.run, self.job = for_entry(self, quietly, trainer.begin, given(self), inner(self))
-  end
+  if self.state == 'parked' then go_on(self) else begin(self) end
   self.state, self.unsaved, self.shared.open = 'open', 0, self.shared.open + 1
   self.step = self.job.first or 0
 end
@@ -187,30 +207,38 @@ local function end_of(self, status)
     return
   end
   self:note_end(state == 'failed' and 'diverged' or 'finished', step, why)
-  self.shared.left[self.seed] = self.shared.left[self.seed] - 1
-  if self.shared.left[self.seed] == 0 then drop_feeds(self.shared, self.seed) end
+  drop_feeds(self.shared, self.seed)
   if self.stage == 'tuning' then folder.drop_checkpoints(self.folder) end
 end
 
---- Step until `step` steps are made.
+--- Step until `step` steps are made. What has to be saved is saved while others have their turns.
 -- @param tick called a few times a second meanwhile
 -- @return seconds it took
 function Arm:turn(step, tick)
   core.threads(self.entry.threads)
-  local handle, start = self.run.handle, core.clock()
-  if self.shared.s.save_seconds and self.unsaved >= self.shared.s.save_seconds then
+  local handle, start, s = self.run.handle, core.clock(), self.shared.s
+  core.run_until(handle, step)
+  while not core.run_reached(handle, 0.25) do tick(self) end
+  local took = core.clock() - start
+  self.unsaved, self.step = self.unsaved + took, core.run_status(handle).step
+  if step >= self.total then
+    self.state = 'ending'
+    self:settle()
+  elseif core.run_over(handle) then
+    end_of(self, core.run_status(handle))
+  elseif s.save_seconds and self.unsaved >= s.save_seconds then
     core.run_save(handle)
     self.unsaved = 0
   end
-  core.run_until(handle, step)
-  while not core.run_reached(handle, 0.25) do tick(self) end
-  local took, status = core.clock() - start, core.run_status(handle)
-  self.unsaved, self.step = self.unsaved + took, status.step
-  if step >= self.total or status.state == 'failed' then
-    while not core.run_wait(handle, 0.25) do tick(self) end
-  end
-  if core.run_over(handle) then end_of(self, core.run_status(handle)) end
   return took
+end
+
+--- Is the last file of a run written whose steps are made? Then it is over.
+-- @param wait true: until it is
+function Arm:settle(wait)
+  if self.state ~= 'ending' then return end
+  while wait and not core.run_wait(self.run.handle, 0.25) do end
+  if core.run_over(self.run.handle) then end_of(self, core.run_status(self.run.handle)) end
 end
 
 --- Save and leave memory; the next open() goes on.

@@ -71,7 +71,8 @@ local words = {better = 'better than ', worse = 'worse than ',
 local function put_verdict(out, f, i)
   local r, by, tests, diverged = f.entries[i].against, text.reasons(f, i)
   local sure = r and (r.verdict == 'better' or r.verdict == 'worse')
-  local low = r and r.seeds.low and (' [%s, %s]'):format(text.difference(f.metric, r.seeds.low),
+  local low = r and r.seeds.low and ('; %g%% interval%s [%s, %s]'):format(100 * (1 - f.alpha),
+    #f.entries > 2 and ' of this difference alone' or '', text.difference(f.metric, r.seeds.low),
     text.difference(f.metric, r.seeds.high)) or ''
   out:put('<div class="card %s"><b>%s</b> <span class="word">%s</span>', sure and r.verdict or 'open',
     escape(f.entries[i].name), r and escape(words[r.verdict] .. f.entries[f.base].name) or 'base')
@@ -174,8 +175,7 @@ local function put_results(out, c, times)
   local f, up = c.facts, c.facts.metric:find 'loss' and 'up' or nil
   local name = metric.name(f.metric)
   local head = {{'entry', text = true, first = 'up'}, {'final ' .. name, first = up},
-    {'difference', first = up}, {'verdict', text = true, first = 'up'}, {'p', first = 'up'},
-      {'best', first = up},
+    {metric.is_share(f.metric) and 'difference, points' or 'difference', first = up}, {'verdict', text = true, first = 'up'}, {'p', first = 'up'}, {'best', first = up},
     {'steps to target', first = 'up'}}
   if times then
     head[#head + 1] = {'time to target', first = 'up'}
@@ -188,10 +188,9 @@ local function put_results(out, c, times)
   for i in ipairs(f.entries) do rows[i] = result_row(c, i, times) end
   out:put '<h2>Results</h2>'
   put_table(out, head, rows, true)
-  out:put('<p class="note">Means over %s with %g%% intervals%s; p is after Holm. %s A heading sorts.</p>',
-    text.plural(#f.seeds, 'seed'), 100 * (1 - f.alpha),
-    metric.is_share(f.metric) and '; differences in points' or '',
-    f.targets[1] and ('The target is %s.'):format(text.value(f.metric, f.targets[1])) or '')
+  out:put('<p class="note">Means over %s with %g%% intervals of each alone; p is of the paired t%s. %s ' ..
+    'A heading sorts.</p>', text.plural(#f.seeds, 'seed'), 100 * (1 - f.alpha),
+    #f.entries > 2 and ', after Holm' or '', f.targets[1] and ('The target is %s.'):format(text.value(f.metric, f.targets[1])) or '')
 end
 
 -- -- tuning, targets, pictures, runs ------------------------------------------------------------------------
@@ -301,12 +300,12 @@ local function put_common(out, c)
 end
 
 local method = [[
-<p>Each entry was trained once for each of the seeds %s. For a seed,   all entries start from the same
+<p>Each entry was trained once for each of the seeds %s. For a seed, all entries start from the same
 weights (where their nets are the same) and see the same batches, crops and dropout. Runs took turns of a
-few seconds,   so that a machine that drifts harms all alike. %d pictures were trained on, %d held out.
-Speeds   and times are of training steps alone.</p>
+few seconds, so that a machine that drifts harms all alike. %d pictures were trained on, %d held out.
+Speeds and times are of training steps alone.</p>
 <p>A difference is claimed when it holds twice: over seeds (Student's paired t on equal seeds) and, where
-pictures were held out and judged,   over pictures (McNemar's test with the seeds of a picture as one
+pictures were held out and judged, over pictures (McNemar's test with the seeds of a picture as one
 cluster), each below %g after Holm's correction for %d comparison%s to %s. Fewer than three seeds claim
 nothing. A run that diverged counts as %s and is never left out.</p>]]
 
@@ -336,6 +335,7 @@ function page.of(c, times)
   out[#out + 1] = style.css
   out:put('</style></head><body><h1>%s</h1><p class="soft">%d entries, %s, base: %s, by %s</p>', title,
     #names, text.plural(#f.seeds, 'seed'), escape(names[f.base]), metric.name(f.metric))
+  if #names > 2 then out:put('<p class="headline">%s</p>', escape(text.headline(f))) end
   put_verdicts(out, f)
   put_warnings(out, c)
   put_differences(out, c)

@@ -22,7 +22,7 @@ local function order_of(arms, round)
       by_seed[a.seed] = {}
       seeds[#seeds + 1] = a.seed
     end
-    if not a:is_over() then table.insert(by_seed[a.seed], a) end
+    if a:has_steps() then table.insert(by_seed[a.seed], a) end
   end
   for _, seed in ipairs(seeds) do
     local group = by_seed[seed]
@@ -31,16 +31,29 @@ local function order_of(arms, round)
   return list
 end
 
--- Put away the run that was used last (it is the one whose turn is farthest) until another fits.
+--- Is there memory for a run that wants so many bytes of its own?
+function rounds.has_room(wanted)
+  local free = build.free_memory()
+  return not free or free > 1.3 * wanted + ROOM
+end
+
+-- Until another run fits: what is written yet may end, what was rehearsed is made again, and who has had its
+-- turn is put away, first the run that was used last (it is the one whose turn is farthest).
 local function make_room(state, arms, wanted)
-  local open = {}
+  local open, kept = {}, arms[1].shared.kept
+  local function fits() return (state.limit or math.huge) > arms[1].shared.open and rounds.has_room(wanted) end
   for _, a in ipairs(arms) do
+    if fits() then return end
+    a:settle(true)
     if a.state == 'open' then open[#open + 1] = a end
+  end
+  if not fits() and next(kept) then
+    for folder in pairs(kept) do kept[folder] = nil end
+    collectgarbage()
   end
   table.sort(open, function(a, b) return a.used > b.used end)
   for _, a in ipairs(open) do
-    local free = build.free_memory()
-    if (state.limit or math.huge) > a.shared.open and (not free or free > 1.3 * wanted + ROOM) then return end
+    if fits() then return end
     a:park()
     state.parked = true
   end
@@ -91,9 +104,9 @@ local function saving(arms)
   return setmetatable({}, {__close = function(_, err)
     if err == nil then return end
     for _, a in ipairs(arms) do
-      if a.state == 'open' and a.run then
+      if a.run then
         if tostring(err):find 'interrupted' then core.run_finish(a.run.handle) end
-        pcall(a.park, a)
+        pcall(a.state == 'open' and a.park or a.settle, a, true)
       end
     end
   end})
@@ -109,6 +122,7 @@ function rounds.run(arms, o)
   while true do
     round = round + 1
     local list = order_of(arms, round)
+    for _, a in ipairs(arms) do a:settle(#list == 0) end
     if #list == 0 then return end
     local goal = ends_of(list, length_of(state, list))
     for _, a in ipairs(list) do

@@ -204,27 +204,6 @@ local function with_name(name, f, ...)
   args.fail('%s', 'compare: ' .. name .. ': ' .. text:gsub('^train: ', ''))
 end
 
-local lengths = {'warmup', 'period', 'length', 'every'}
-
-local function check_schedule(entry, s, run)
-  local o = s.options or {}
-  local longest, name = 0, nil
-  for _, key in ipairs(lengths) do
-    local steps = o[key] and schedule.steps(o[key], run) or 0
-    if key == 'period' or key == 'length' then steps = steps + schedule.steps(o.warmup or 0, run) end
-    if o[key] and steps > longest then longest, name = steps, key end
-  end
-  for _, milestone in ipairs(o.milestones or {}) do
-    local steps = schedule.steps(milestone, run)
-    if steps > longest then longest, name = steps, 'milestones' end
-  end
-  if longest > run.total_steps then
-    args.fail('compare: %s: schedule: %s: %s of %s steps is longer than the run of %d', entry.name,
-      tostring(s), name,
-      args.show(longest), run.total_steps)
-  end
-end
-
 local function settle(s, entry, o)
   local given = train_table(s, entry, o)
   local probe = {}
@@ -233,6 +212,7 @@ local function settle(s, entry, o)
   local read = with_name(entry.name, function()
     local r = settings.read(probe)
     settings.settle_steps(r, s.images:info().train)
+    settings.check_schedule(r, 'train')
     return r
   end)
   -- what is told to train is what was read here, so that nothing is decided twice
@@ -242,7 +222,6 @@ local function settle(s, entry, o)
   local run = {total_steps = read.total, steps_per_epoch = read.epoch_steps}
   local set = schedule.set(read.schedule)
   for _, name in ipairs(set.names) do
-    check_schedule(entry, set.by_name[name], run)
     set.by_name[name]:table(1, run) -- a function's values are known from here on
   end
   if entry.threads < 1 then args.fail('compare: %s: threads: expected 1 or more, got %d', entry.name,

@@ -24,6 +24,7 @@ body{margin:0 auto;max-width:1240px;padding:20px 16px 48px;background:var(--bg);
 font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.5rem;line-height:1.25;margin:0 0 4px}h2{font-size:1.1rem;margin:32px 0 8px}
 p{margin:6px 0}.soft,figcaption,.note{color:var(--soft);font-size:.88rem}
+.headline{font-size:1.1rem;font-weight:600;margin:12px 0}
 .cards{display:grid;gap:10px;grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr));margin:16px 0}
 .card{background:var(--card);border-left:5px solid var(--soft);border-radius:4px;padding:10px 14px}
 .card b{font-size:1.05rem}.card.better{border-color:var(--good)}.card.worse{border-color:var(--bad)}

@@ -74,13 +74,43 @@ local function trained(e)
     or 'failures'):gsub('diverged and counts as failures', 'diverged and count as failures')
 end
 
-local function tests_of(facts, r)
+-- '0.024', and '0.071 after Holm for 3 comparisons, 0.024 alone' where there are several.
+local function corrected(facts, after, alone)
   local others = #facts.entries - 1
-  local over = ('paired t over %s, p %s%s'):format(plural(r.seeds.n, 'seed'), text.p(r.p),
-    others > 1 and (' after Holm for %d comparisons'):format(others) or '')
-  if not r.pictures_p then return over end
-  return ('%s; McNemar on the same %d pictures, seeds clustered, p %s'):format(over, facts.pictures,
-    text.p(r.pictures_holm))
+  if others < 2 then return text.p(after) end
+  local words = ('%s after Holm for %d comparisons'):format(text.p(after), others)
+  return text.p(after) == text.p(alone) and words or ('%s, %s alone'):format(words, text.p(alone))
+end
+
+-- The tests of a difference, and what they lack where there is no claim.
+local function tests_of(facts, r)
+  local seeds = ('paired t over %s, p %s'):format(plural(r.seeds.n, 'seed'),
+    corrected(facts, r.p, r.seeds.p))
+  local both = r.pictures_p and ('%s; McNemar on the same %d pictures, seeds clustered, p %s'):format(seeds,
+    facts.pictures, corrected(facts, r.pictures_holm, r.pictures_p))
+  if r.verdict ~= 'not distinguishable' then return both or seeds end
+  return ('%s; a claim needs %s below %g'):format(both or seeds, both and 'both' or 'p', facts.alpha)
+end
+
+local function named(facts, verdict)
+  local list = {}
+  for _, e in ipairs(facts.entries) do
+    if e.against and e.against.verdict == verdict then list[#list + 1] = e.name end
+  end
+  return table.concat(list, ', ')
+end
+
+--- All verdicts in a line: 'Better than sgd: adamw. Not distinguishable from it: rmsprop, lion.'
+function text.headline(facts)
+  local parts, base = {}, facts.entries[facts.base].name
+  for _, each in ipairs{{'better', 'Better than'}, {'worse', 'Worse than'},
+    {'not distinguishable', 'Not distinguishable from'}, {'no claim', 'No claim against'}} do
+    local names = named(facts, each[1])
+    if names ~= '' then
+      parts[#parts + 1] = ('%s %s: %s.'):format(each[2], #parts == 0 and base or 'it', names)
+    end
+  end
+  return table.concat(parts, ' ')
 end
 
 --- The difference to the base in words, its tests, and what diverged: the parts of a verdict.
@@ -190,7 +220,7 @@ local function result_rows(f)
     local r = e.against
     rows[i + 1] = {e.name, text.interval(f.metric, e.final, e.final_low, e.final_high), text.value(f.metric,
       e.best),
-      r and text.difference(f.metric, r.seeds.mean) or 'base', r and text.p(r.p) or '',
+      r and text.difference(f.metric, r.seeds.mean) .. (metric.is_share(f.metric) and ' pt' or '') or 'base', r and text.p(r.p) or '',
       ('%d of %d'):format(e.diverged, e.n)}
   end
   return rows
@@ -228,6 +258,7 @@ function text.of(c)
   lines[1] = ('comparison of %s, %s each, in %s'):format(plural(#f.entries, 'entry'):gsub('entrys',
     'entries'),
     plural(#f.seeds, 'seed'), c.folder)
+  if #f.entries > 2 then lines[#lines + 1] = text.headline(f) end
   for i in ipairs(f.entries) do
     if i ~= f.base or f.entries[i].diverged > 0 then lines[#lines + 1] = text.verdict(f, i) end
   end

@@ -13,12 +13,14 @@ local tune = {}
 
 local function steps_of(s, entry) return s.tune_steps or entry.total end
 
-local function new_trial(shared, place, rate)
+local function new_trial(shared, place, rate, probe)
   local s = shared.s
   return Arm.new(shared, {entry = s.entries[place], place = place, seed = s.tune_seed, rate = rate,
-    stage = 'tuning',
-    total = steps_of(s, s.entries[place])})
+    stage = 'tuning', total = steps_of(s, s.entries[place]), probe = probe})
 end
+
+--- The first run of an entry with a grid, to rehearse.
+function tune.probe(shared, place) return new_trial(shared, place, shared.s.entries[place].grid[1], true) end
 
 -- Better by the metric; the lower rate where they are equal. Diverged is worst.
 local function is_better(s, a, b)

@@ -172,12 +172,13 @@ function Module:reserve_buffer(...) reserve(self, self._buffers, ...) end
 
 local loading -- while a file is being loaded: {tensors by name, the set of layers that wait for them}
 
---- (for loading) Run f; reserved tensors made meanwhile that `tensors` has by name stay zero, because the
--- caller is about to write them, and drawing start values takes longer than reading a file.
+--- (for loading) Run f; reserved tensors made meanwhile that `tensors` has by name get no start values, because
+-- the caller is about to write them, and drawing takes longer than reading a file.
+-- @param take true: nobody else has these tensors, so those that are f32 become the net's own
 -- @return the set of layers that were left so; build_parameters() gives them their start values after all
-function base.expecting(tensors, f)
+function base.expecting(tensors, f, take)
   local layers = {}
-  loading = {tensors = tensors, layers = layers}
+  loading = {tensors = tensors, layers = layers, take = take}
   local _ <close> = setmetatable({}, {__close = function() loading = nil end})
   f()
   return layers
@@ -189,7 +190,7 @@ local function first_value(self, name, shape, init)
     return init:make(shape, self._seed, name)
   end
   loading.layers[self] = true
-  return core.zeros(shape)
+  return loading.take and given:dtype() == 'f32' and given or core.zeros(shape)
 end
 
 --- (for layers) Make a reserved tensor, or set it back to its start values when it is there already.

@@ -203,6 +203,7 @@ local function settings_at(p, r, step, pictures)
   if own.total <= step then
     args.fail('fork: steps: expected more than the %d that are made where it begins, got %d', step, own.total)
   end
+  if r.schedule or r.steps or r.epochs or r.batch then settings.check_schedule(own, 'fork') end
   return own, fresh
 end
 

@@ -65,6 +65,7 @@ function swap.swap(run, optimizer, options)
   check_going(run, 'run:swap')
   return run:held(function()
     local o, left = settings.with_optimizer(run.settings, description, given.schedule)
+    if given.schedule ~= nil then settings.check_schedule(o, 'run:swap') end
     local st, s = go_on_with(run, o, 'run:swap', {fresh = true, note = function(words)
       return ('swap to %s: %s'):format(description, words)
     end})

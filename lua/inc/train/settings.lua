@@ -75,6 +75,21 @@ function settings.check_plateau(o, validates)
   end
 end
 
+--- Why a schedule goes on beyond the end of a run whose length is settled, or nil.
+function settings.schedule_too_long(o)
+  local set, run = schedule.set(o.schedule), {total_steps = o.total, steps_per_epoch = o.epoch_steps}
+  for _, name in ipairs(set.names) do
+    local why = set.by_name[name]:too_long(run)
+    if why then return why end
+  end
+end
+
+--- Refuse a schedule that is longer than the run.
+function settings.check_schedule(o, who)
+  local why = settings.schedule_too_long(o)
+  if why then args.fail('%s: schedule: %s', who, why) end
+end
+
 local function check_ema(given)
   if given == nil or given == false or given == 0 then return nil end
   if type(given) == 'table' and given.bind then return given end
