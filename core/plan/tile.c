@@ -78,7 +78,7 @@ bool inc_tile_shifted(const inc_graph *g, int op, const int *others, int n) {
   spot own[INC_TILE_OPERANDS + 4], far[INC_TILE_OPERANDS + 4];
   int n_own = spots_of(g, &g->ops[op], own);
   for (int i = -1; i < n; i++) {
-    int n_far = spots_of(g, &g->ops[i < 0 ? op : others[i]], far);
+    int n_far = spots_of(g, &g->ops[i < 0 || !others ? op : others[i]], far);
     for (int a = 0; a < n_own; a++)
       for (int b = 0; b < n_far; b++)
         if (own[a].memory == far[b].memory && own[a].offset != far[b].offset) return true;

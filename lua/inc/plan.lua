@@ -16,8 +16,8 @@ Plan.__name = 'plan'
 args.object('step', Plan)
 
 local known = {
-  'simplify', 'fuse', 'siblings', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'uncast', 'densify',
-  'gather', 'reference', 'exact', 'dumps',
+  'simplify', 'fuse', 'siblings', 'layout', 'alias', 'recompute', 'arena', 'hoist', 'tile', 'uncast',
+  'densify', 'gather', 'reference', 'exact', 'dumps',
 }
 local many_keys = 8
 

@@ -53,8 +53,8 @@ test('a schedule that is longer than the run', function()
   local o = {schedule = optim.multistep{{6, 11}}, save_every = 4}
   tiny.run(tiny.net(), pictures, out, o)
   os.remove(out .. '/checkpoints/step-12.safetensors')
-  inc.note = function(...) notes[#notes + 1] = string.format(...) end
-  local restore <close> = setmetatable({}, {__close = function() inc.note = note end})
+  rawset(inc, 'note', function(...) notes[#notes + 1] = string.format(...) end)
+  local restore <close> = setmetatable({}, {__close = function() rawset(inc, 'note', note) end})
   local log = resume{out, net = tiny.net(), steps = 10}:wait{quiet = true}.log
   check.contains(table.concat(notes, '\n'), out .. ': it ends before its schedule does: ' ..
     'optim.multistep{{6, 11}}: milestone 11 is beyond the run of 10')

@@ -168,9 +168,8 @@ function Arm:rehearse()
 end
 
 local function begin(self)
-  local kept = self.shared.kept
-  local job = kept[self.folder] or prepare(self)
-  kept[self.folder] = nil
+  local job = self.shared.kept[self.folder] or prepare(self)
+  self.shared.kept[self.folder] = nil
   self.size, self.memory, self.job = build.size_of(job.net), job.plan:memory(), job
   self.run = for_entry(self, quietly, trainer.begin, job)
 end

@@ -175,7 +175,8 @@ local function put_results(out, c, times)
   local f, up = c.facts, c.facts.metric:find 'loss' and 'up' or nil
   local name = metric.name(f.metric)
   local head = {{'entry', text = true, first = 'up'}, {'final ' .. name, first = up},
-    {metric.is_share(f.metric) and 'difference, points' or 'difference', first = up}, {'verdict', text = true, first = 'up'}, {'p', first = 'up'}, {'best', first = up},
+    {metric.is_share(f.metric) and 'difference, points' or 'difference', first = up},
+    {'verdict', text = true, first = 'up'}, {'p', first = 'up'}, {'best', first = up},
     {'steps to target', first = 'up'}}
   if times then
     head[#head + 1] = {'time to target', first = 'up'}
@@ -188,9 +189,10 @@ local function put_results(out, c, times)
   for i in ipairs(f.entries) do rows[i] = result_row(c, i, times) end
   out:put '<h2>Results</h2>'
   put_table(out, head, rows, true)
+  local target = f.targets[1] and ('The target is %s.'):format(text.value(f.metric, f.targets[1])) or ''
   out:put('<p class="note">Means over %s with %g%% intervals of each alone; p is of the paired t%s. %s ' ..
     'A heading sorts.</p>', text.plural(#f.seeds, 'seed'), 100 * (1 - f.alpha),
-    #f.entries > 2 and ', after Holm' or '', f.targets[1] and ('The target is %s.'):format(text.value(f.metric, f.targets[1])) or '')
+    #f.entries > 2 and ', after Holm' or '', target)
 end
 
 -- -- tuning, targets, pictures, runs ------------------------------------------------------------------------

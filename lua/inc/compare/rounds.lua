@@ -40,15 +40,15 @@ end
 -- Until another run fits: what is written yet may end, what was rehearsed is made again, and who has had its
 -- turn is put away, first the run that was used last (it is the one whose turn is farthest).
 local function make_room(state, arms, wanted)
-  local open, kept = {}, arms[1].shared.kept
-  local function fits() return (state.limit or math.huge) > arms[1].shared.open and rounds.has_room(wanted) end
+  local open, shared = {}, arms[1].shared
+  local function fits() return (state.limit or math.huge) > shared.open and rounds.has_room(wanted) end
   for _, a in ipairs(arms) do
     if fits() then return end
     a:settle(true)
     if a.state == 'open' then open[#open + 1] = a end
   end
-  if not fits() and next(kept) then
-    for folder in pairs(kept) do kept[folder] = nil end
+  if not fits() and next(shared.kept) then
+    shared.kept = {}
     collectgarbage()
   end
   table.sort(open, function(a, b) return a.used > b.used end)

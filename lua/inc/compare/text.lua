@@ -213,14 +213,14 @@ local function tuning_of(facts, i)
 end
 
 local function result_rows(f)
-  local name = metric.name(f.metric)
+  local name, unit = metric.name(f.metric), metric.is_share(f.metric) and ' pt' or ''
   local rows = {{'entry', ('final %s [%g%%]'):format(name, 100 * (1 - f.alpha)), 'best', 'difference', 'p',
     'diverged'}}
   for i, e in ipairs(f.entries) do
     local r = e.against
     rows[i + 1] = {e.name, text.interval(f.metric, e.final, e.final_low, e.final_high), text.value(f.metric,
       e.best),
-      r and text.difference(f.metric, r.seeds.mean) .. (metric.is_share(f.metric) and ' pt' or '') or 'base', r and text.p(r.p) or '',
+      r and text.difference(f.metric, r.seeds.mean) .. unit or 'base', r and text.p(r.p) or '',
       ('%d of %d'):format(e.diverged, e.n)}
   end
   return rows

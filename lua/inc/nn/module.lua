@@ -172,7 +172,7 @@ function Module:reserve_buffer(...) reserve(self, self._buffers, ...) end
 
 local loading -- while a file is being loaded: {tensors by name, the set of layers that wait for them}
 
---- (for loading) Run f; reserved tensors made meanwhile that `tensors` has by name get no start values, because
+--- (for loading) Run f; reserved tensors made meanwhile that `tensors` has by name get no start values:
 -- the caller is about to write them, and drawing takes longer than reading a file.
 -- @param take true: nobody else has these tensors, so those that are f32 become the net's own
 -- @return the set of layers that were left so; build_parameters() gives them their start values after all

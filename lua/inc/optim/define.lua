@@ -2,11 +2,10 @@
 --
 -- A description says what its numbers are, what it remembers of each parameter, and how one parameter moves;
 -- binding, groups, clipping, decay, checkpoints and schedules are the same for all (optim/bound.lua). The
--- update
--- is written with in-place ops on tensors, so it runs eagerly as it stands, and in a plan as one kernel that
--- takes all parameters, block by block in cache. Rejected: a kernel for each optimizer, which would make the user's
--- own
--- a second-class one; sgd, rmsprop and adam have theirs beside the description, as a short cut (`fused`).
+-- update is written with in-place ops on tensors, so it runs eagerly as it stands, and in a plan as one
+-- kernel that takes all parameters, block by block in cache. Rejected: a kernel for each optimizer, which
+-- would make the user's own a second-class one; sgd, rmsprop and adam have theirs beside the description, as
+-- a short cut (`fused`).
 
 local args = require 'inc.args'
 
