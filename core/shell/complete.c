@@ -12,7 +12,7 @@
 static lua_State *state;
 static int matches = LUA_NOREF; /* registry: the list of the Tab in progress */
 static int files, next_match;
-static char quote[2];
+static char quote[2]; /* that opens what is completed, or "" */
 
 /* All that cannot be part of a Lua name. */
 static char name_breaks[] = " \t\n!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~";
@@ -20,21 +20,20 @@ static char name_breaks[] = " \t\n!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~";
 static char *break_hook(void) {
   luaL_unref(state, LUA_REGISTRYINDEX, matches);
   matches = LUA_NOREF;
-  files = 0;
+  files = 0, quote[0] = '\0';
   lua_pushstring(state, rl_line_buffer);
   lua_pushinteger(state, rl_point);
   if (!inc_prompt_call(state, "complete", 2, 2)) return name_breaks;
   const char *q = lua_tostring(state, -1);
-  if (q) {
-    files = 1;
-    quote[0] = q[0];
-  }
+  if (q) quote[0] = q[0];
   lua_pop(state, 1);
   if (lua_istable(state, -1))
     matches = luaL_ref(state, LUA_REGISTRYINDEX);
-  else
+  else {
+    files = quote[0] != '\0';
     lua_pop(state, 1);
-  return files ? quote : name_breaks;
+  }
+  return quote[0] ? quote : name_breaks;
 }
 
 static char *generate(const char *text, int first) {
@@ -56,7 +55,7 @@ static char **complete(const char *text, int start, int end) {
     rl_completion_append_character = quote[0] == '[' ? '\0' : quote[0];
     return rl_completion_matches(text, rl_filename_completion_function);
   }
-  rl_completion_append_character = '\0';
+  rl_completion_append_character = quote[0];
   return matches == LUA_NOREF ? NULL : rl_completion_matches(text, generate);
 }
 

@@ -91,6 +91,7 @@ local function progress(s, room)
   if s.img_s and s.img_s > 0 then parts[#parts + 1] = ('%.1f img/s'):format(s.img_s) end
   if s.data_wait then parts[#parts + 1] = ('data %.0f%%'):format(100 * s.data_wait) end
   if s.eta and s.state == 'running' then parts[#parts + 1] = 'eta ' .. duration(s.eta) end
+  if room and s.state == 'paused' then parts[#parts + 1] = 'paused' end
   for _, word in ipairs(room and spared or {}) do
     if #table.concat(parts, '  ') <= room then break end
     without(parts, word)
@@ -109,7 +110,8 @@ local function to_come(self, s)
   if asked.what == 'stop' then return 'stops after this step, and saves' end
   if asked.what == 'pause' and s.state == 'running' then return 'rests after this step' end
   if asked.what == 'continue' and s.state == 'paused' then return 'goes on' end
-  if asked.what == 'set' and s.step <= asked.step + 1 then return 'from the next step on: ' .. asked.text end
+  local is_change = asked.what == 'set' or asked.what == 'swap'
+  if is_change and s.step <= asked.step + 1 then return 'from the next step on: ' .. asked.text end
 end
 
 function Run:__tostring()
@@ -122,7 +124,7 @@ function Run:__tostring()
   end
   if s.best then text = text .. ('\nbest so far: top-1 %.4f at step %d'):format(s.best, s.best_step) end
   if s.bad > 0 then text = text .. ('\n%d bad picture%s left out'):format(s.bad, s.bad == 1 and '' or 's') end
-  local limited = limit.words(s)
+  local limited = not soon and limit.words(s) -- an answer to what was asked stays short
   if limited then text = text .. '\n' .. limited end
   if s.error then text = text .. '\n' .. s.error end
   return text

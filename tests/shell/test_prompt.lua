@@ -128,6 +128,19 @@ check('Tab: globals, fields, methods, options, file names', function()
   t:key 'Tab'
   t:wait 'io.open "somefile.txt"'
   t:key('C-u')
+  term.write('adam_notes.txt', '') -- a file that begins as a word does
+  t:type "train{net, data, optimizer = 'adamw"
+  t:key 'Tab'
+  t:wait "optimizer = 'adamw'"
+  t:key('C-u')
+  t:type 'train{augment = "li'
+  t:key 'Tab'
+  t:wait 'augment = "light"'
+  t:key('C-u')
+  t:type "help 'data.fol"
+  t:key 'Tab'
+  t:wait "help 'data.folder'"
+  t:key('C-u')
   t:type '!ls somef'
   t:key 'Tab'
   t:wait 'inc> !ls somefile.txt'

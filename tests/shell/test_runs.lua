@@ -38,6 +38,7 @@ check('the prompt is free while a run goes, and its status stands above', functi
   t:wait 'eta '
   enter(t, 'run:pause():status().step >= 0')
   t:wait 'true'
+  t:until_screen(function(s) return s:find '\nstep [^\n]*  paused\ninc>$' end, 'a status that says paused')
   enter(t, 'run:stop(); run:wait{quiet = true}; run:status().state')
   t:wait 'stopped'
 end)

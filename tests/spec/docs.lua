@@ -91,6 +91,15 @@ test('help shows arguments, units, defaults and an example', function()
   check.contains(inc.help.text(inc.relu), 'inc.relu(x)')
 end)
 
+test('help fits 80 columns, and tells all of what is returned', function()
+  for _, name in ipairs{'train', 'inc.plot', 'predict', 'nn.Conv2d', 'conv2d', 'data.folder', 'compare'} do
+    for line in inc.help.text(name):gmatch '[^\n]+' do
+      if not line:find '^  >' then check.ok(#line <= 80, name .. ': ' .. line) end
+    end
+  end
+  check.contains(inc.help.text 'train', 'run.log')
+end)
+
 test('an unknown name gets the nearest', function()
   local text, why = inc.help.text 'Sequental'
   check.ok(text == nil)

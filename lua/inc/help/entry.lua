@@ -108,7 +108,9 @@ local function pieces(e)
     if item then
       last = item
       list[#list + 1] = last
-    elseif last and last.tag and line:find '^%s%s+' then last.text = last.text .. ' ' .. line:match '%S.*$'
+    elseif last and last.tag and line:find '^%s%s+' then
+      local more = ' ' .. line:match '%S.*$'
+      last.text, last.whole = last.text .. more, last.whole .. more
     elseif line:find '^%s*$' then last = nil
     elseif line:find '^%s%s+' then list[#list + 1] = {verbatim = line}
     elseif last and last.paragraph then last.paragraph = last.paragraph .. ' ' .. line
@@ -186,7 +188,7 @@ end
 
 local function headline(e, spec, lines)
   local call = e.kind == 'op' and op_call(e) or spec and spec_call(e, spec) or e.name .. (e.params or '')
-  wrap(call:gsub(' = ', '\1=\1'), 78, '', lines) -- a name stays with its default
+  wrap(call:gsub(' = ', '\1=\1'), 76, '', lines) -- a name stays with its default
   for i = 1, #lines do lines[i] = (i > 1 and '    ' or '') .. lines[i]:gsub('\1', ' ') end
 end
 

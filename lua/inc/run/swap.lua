@@ -59,6 +59,8 @@ local function description_of(given)
     args.show(given))
 end
 
+local function say(format, ...) print(require('inc.shell.screen').fit(format:format(...), 1)) end
+
 --- run:swap
 function swap.swap(run, optimizer, options)
   local given, description = swap_spec(options), description_of(optimizer)
@@ -69,10 +71,11 @@ function swap.swap(run, optimizer, options)
     local st, s = go_on_with(run, o, 'run:swap', {fresh = true, note = function(words)
       return ('swap to %s: %s'):format(description, words)
     end})
-    print(('after step %d: %s'):format(s.step, st.note))
+    say('after step %d: %s', s.step, st.note)
+    run.asked = {what = 'swap', text = tostring(description), step = s.step}
     if #left > 0 then
-      print(('%s followed a schedule, and %s has no such number'):format(table.concat(left, ', '),
-        description.kind._name))
+      say('%s followed a schedule, and %s has no such number', table.concat(left, ', '),
+        description.kind._name)
     end
     return run
   end)

@@ -6,6 +6,7 @@ local host = require 'inc.host'
 local shell = require 'inc.shell'
 local eval = require 'inc.shell.eval'
 local errors = require 'inc.shell.errors'
+local fields = require 'inc.shell.fields'
 local news = require 'inc.shell.news'
 local screen = require 'inc.shell.screen'
 local who = require 'inc.shell.who'
@@ -35,6 +36,7 @@ local function print_values(values)
   local show = require 'inc.show'
   for i = 1, values.n do
     local ok, text = pcall(show.value, values[i])
+    if ok and fields.is_run(values[i]) then text = screen.fit(text, 1) end -- it speaks in sentences
     print(ok and text or 'a value that cannot be shown: ' .. tostring(text))
   end
 end
