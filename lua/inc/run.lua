@@ -341,11 +341,10 @@ local function say_end(self, quiet)
   say(limited and {limited, text} or {text})
 end
 
---- (for saved sessions) Wait until so many steps are made, and rest there; without a number go on.
+--- (for saved sessions) Wait until so many steps are made, and rest there.
 function methods:reach(step)
   local _ <close> = stopping(self)
-  core.run_until(self.handle, step or 0)
-  if not step then return end
+  core.run_until(self.handle, step)
   repeat until core.run_reached(self.handle, 0.25)
   local made = core.run_status(self.handle).step
   if made > step then

@@ -114,6 +114,14 @@ local function ending_in_expression(text)
   end
 end
 
+-- The same for a text that is right as it stands and ends in a call, whose value is printed as that of a call
+-- alone is. A tail in brackets may belong to the line before, so only one that begins with a name counts.
+local function ending_in_call(text)
+  local head, tail = ending_in_expression(text)
+  local word = tail and tail:match '^%s*([%a_][%w_]*)'
+  if word and not lexer.keywords[word] then return head, tail end
+end
+
 --- 'complete', 'incomplete' (and the indentation that the next line should have) or 'invalid'.
 function session.is_complete(_, text)
   local command = text:match '^%s*[!?]'
@@ -187,11 +195,12 @@ function session:compile(text, chunk)
     if not f then return nil, errors.syntax(message, chunk) end
     return f, {text = text, head = '', tail = expression}
   end
-  local form = {text = text, head = text}
-  if not compiles(text) then
-    form.head, form.tail = ending_in_expression(text)
-    if not form.head then return nil, errors.syntax(select(2, compiles(text, chunk)), chunk) end
-    text = form.head .. 'return ' .. form.tail
+  local form, right = {text = text, head = text}, compiles(text)
+  local head, tail = (right and ending_in_call or ending_in_expression)(text)
+  if not (right or head) then return nil, errors.syntax(select(2, compiles(text, chunk)), chunk) end
+  if head then
+    form.head, form.tail = head, tail
+    text = head .. 'return ' .. tail
   end
   local lifted, names, closes = lift(text)
   form.fresh, form.names, form.closes = self:declare_all(names, closes, text), names, closes

@@ -42,7 +42,7 @@ end
 function Record:begin()
   local over = self.training and not runs_going()
   self:look()
-  return {rng = generator(), waited = over, runs = steps.before()}
+  return {rng = generator(), waited = over, runs = steps.before(), made = steps.count()}
 end
 
 --- (for begin and script) Steps of runs that were not known when their entries ended.
@@ -98,13 +98,14 @@ function Record:add(form, result, before)
   self.rng = generator()
   local touched = steps.touched(before.runs)
   self.pending[#self.pending + 1] = touched
-  local simple = not (plain or touched) and lead == ''
-  self.entries[#self.entries + 1] = simple and text or {lead, text, plain or text, touched = touched}
+  self.entries[#self.entries + 1] = {lead, text, plain or text, touched = touched,
+    made = {before.made + 1, steps.count()}}
 end
 
 --- (for the prompt) A line that is not Lua, kept as a remark.
 function Record:remark(text)
-  self.entries[#self.entries + 1] = '-- ' .. text:gsub('\n', '\n-- ')
+  text = '-- ' .. text:gsub('\n', '\n-- ')
+  self.entries[#self.entries + 1] = {'', text, text, made = {1, 0}}
 end
 
 -- -- the script -------------------------------------------------------------------------------------------
@@ -116,21 +117,18 @@ local function asks_for_last(text)
   return false
 end
 
-local function text_of(entry) return type(entry) == 'table' and entry[2] or entry end
-
 --- The script, as text.
 function Record:script()
-  local lines, last = {}, false
+  local last, said = false, {}
   self:look()
-  for _, entry in ipairs(self.entries) do last = last or asks_for_last(text_of(entry)) end
-  for _, entry in ipairs(self.entries) do
-    local text = type(entry) == 'table' and entry[1] .. (last and entry[2] or entry[3]) or entry
-    lines[#lines + 1] = entry.touched and steps.around(text, entry.touched) or text
+  for _, entry in ipairs(self.entries) do last = last or asks_for_last(entry[2]) end
+  for i, entry in ipairs(self.entries) do
+    said[i] = {text = entry[1] .. (last and entry[2] or entry[3]), touched = entry.touched, made = entry.made}
   end
-  local keeps = table.concat(lines, '\n'):find 'keep[.(]'
+  local text = table.concat(steps.written(said), '\n')
   local head = {('%s: run it with `incsh FILE`, or go on from it with `incsh -i FILE`'):format(replay.mark)}
-  if keeps then head[2] = "local keep = require 'inc.shell.replay' -- prints values as the prompt does" end
-  return table.concat(head, '\n') .. '\n\n' .. table.concat(lines, '\n') .. '\n'
+  if text:find 'keep[.(]' then head[2] = "local keep = require 'inc.shell.replay' -- prints values as the prompt does" end
+  return table.concat(head, '\n') .. '\n\n' .. text .. '\n'
 end
 
 --- The first words of every such script.
@@ -157,7 +155,7 @@ end
 function Record:folders()
   local core, list = package.loaded['inc.core'], {}
   for _, entry in ipairs(self.entries) do
-    for _, path in ipairs(outs_in(text_of(entry))) do
+    for _, path in ipairs(outs_in(entry[2])) do
       if core.path_kind(path .. '/config.json') then list[#list + 1] = path end
     end
   end
@@ -177,13 +175,17 @@ function replay.random(seed, counter)
   inc.core.rng():copy_(inc.tensor({seed, counter}, {dtype = 'i64'}))
 end
 
---- Have the n-th run of the session make so many steps and rest there; without a number, go on.
+--- Wait until the n-th run of the session has made so many steps, and rests there.
 function replay.at(n, step)
   local run = require 'inc.run'.nth(n)
   if run then run:reach(step) end -- one that is over may be forgotten
 end
 
-replay.go_on = replay.at
+--- Let it go on, to rest after so many steps where a number is given.
+function replay.go_on(n, step)
+  local run = require 'inc.run'.nth(n)
+  if run then require 'inc.core'.run_until(run.handle, step or 0) end
+end
 
 return setmetatable(replay, {__call = function(_, ...)
   local show = require 'inc.show'

@@ -75,16 +75,40 @@ function steps.look(list)
   end
 end
 
---- An entry as a script says it: between "rest at that step" and "go on".
-function steps.around(text, list)
-  local before, behind = '', ''
-  for _, t in ipairs(list) do
-    if t.step then
-      before = ('%skeep.at(%d, %d)\n'):format(before, t.n, t.step)
-      behind = ('%s\nkeep.go_on(%d)'):format(behind, t.n)
-    end
+--- How many runs the session has made.
+function steps.count() return runs() and #runs().folders() or 0 end
+
+-- The next step at which something is done to run n, behind place `at` of the list of all that was done.
+local function next_step(all, at, n)
+  for i = at + 1, #all do
+    if all[i].n == n and all[i].step then return (', %d'):format(all[i].step) end
   end
-  return before .. text .. behind
+  return ''
+end
+
+--- Entries as a script says them: what was done to a run stands between "rest at that step" and "go on"; a run
+-- knows from its beginning where it will have to rest, so that a slow script does not come too late.
+-- @param entries a list of {text =, touched = a list as steps.touched gives it or nil, made = {first, last
+--   run}}
+function steps.written(entries)
+  local all, at, lines = {}, 0, {}
+  for _, e in ipairs(entries) do table.move(e.touched or {}, 1, #(e.touched or {}), #all + 1, all) end
+  for i, e in ipairs(entries) do
+    local before, behind = '', ''
+    for _, t in ipairs(e.touched or {}) do
+      at = at + 1
+      if t.step then
+        before = ('%skeep.at(%d, %d)\n'):format(before, t.n, t.step)
+        behind = ('%s\nkeep.go_on(%d%s)'):format(behind, t.n, next_step(all, at, t.n))
+      end
+    end
+    for n = e.made[1], e.made[2] do
+      local where = next_step(all, at, n)
+      if where ~= '' then behind = ('%s\nkeep.go_on(%d%s)'):format(behind, n, where) end
+    end
+    lines[i] = before .. e.text .. behind
+  end
+  return lines
 end
 
 return steps
