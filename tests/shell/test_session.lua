@@ -245,23 +245,23 @@ check('save_session: what was done to a run while it trained is done at the same
   enter(('package.path = "%s/tests/?.lua;" .. package.path; tiny = require "tiny"'):format(term.home))
   enter('changes = {steps = 100000, val_every = 50}')
   enter(('run = train(tiny.options(tiny.net(), %q, "first", changes));'):format(pictures))
-  enter('repeat until run:status().step > 40; 1', '\n1\n')
+  enter('repeat until run:status().step > 20; 1', '\n1\n')
   enter 'run:set{lr = 0.003};'
-  enter('repeat until run:status().step > 90; 2', '\n2\n')
+  enter('repeat until run:status().step > 40; 2', '\n2\n')
   enter 'run:swap(optim.adam{lr = 0.002})'
   enter 'run:pause();'
   enter('repeat until run:status().state == "paused"; 3', '\n3\n')
   enter 'run:set{weight_decay = 0.01};'
-  enter 'twin = run:fork{lr = 0.004, steps = 1000, out = "second"};'
+  enter 'twin = run:fork{lr = 0.004, steps = run:status().step + 40, out = "second"};'
   enter 'run:continue();'
-  enter('repeat until run:status().step > 200; 4', '\n4\n')
+  enter('repeat until run:status().step > 150; 4', '\n4\n')
   enter 'run:stop(); run:wait{quiet = true};'
   enter('twin:wait{quiet = true}; 5', '\n5\n')
   enter('save_session "trained.lua"', 'it trains into second, which is there: ')
   local made = numbers_of(term.work .. '/first')
   local twin = numbers_of(term.work .. '/second')
   term.contains(term.sh 'cat trained.lua'.out, 'keep.at(1, ')
-  assert(select(2, made:gsub('\n', '')) > 200, made)
+  assert(select(2, made:gsub("\n", "")) > 150, made)
   term.contains(term.sh '"$INCSH" trained.lua'.err, "out = 'first' holds a run already")
   term.sh 'mv first was_first; mv second was_second'
   local r = term.sh 'timeout 300 "$INCSH" trained.lua'

@@ -98,14 +98,15 @@ function Record:add(form, result, before)
   self.rng = generator()
   local touched = steps.touched(before.runs)
   self.pending[#self.pending + 1] = touched
-  self.entries[#self.entries + 1] = {lead, text, plain or text, touched = touched,
-    made = {before.made + 1, steps.count()}}
+  local made = steps.count() > before.made and {before.made + 1, steps.count()} or nil
+  local simple = not (plain or touched or made) and lead == ''
+  self.entries[#self.entries + 1] = simple and text or {lead, text, plain or text, touched = touched,
+    made = made}
 end
 
 --- (for the prompt) A line that is not Lua, kept as a remark.
 function Record:remark(text)
-  text = '-- ' .. text:gsub('\n', '\n-- ')
-  self.entries[#self.entries + 1] = {'', text, text, made = {1, 0}}
+  self.entries[#self.entries + 1] = '-- ' .. text:gsub('\n', '\n-- ')
 end
 
 -- -- the script -------------------------------------------------------------------------------------------
@@ -117,17 +118,22 @@ local function asks_for_last(text)
   return false
 end
 
+local function text_of(entry) return type(entry) == 'table' and entry[2] or entry end
+
 --- The script, as text.
 function Record:script()
   local last, said = false, {}
   self:look()
-  for _, entry in ipairs(self.entries) do last = last or asks_for_last(entry[2]) end
+  for _, entry in ipairs(self.entries) do last = last or asks_for_last(text_of(entry)) end
   for i, entry in ipairs(self.entries) do
-    said[i] = {text = entry[1] .. (last and entry[2] or entry[3]), touched = entry.touched, made = entry.made}
+    local is_text = type(entry) == 'string'
+    said[i] = {text = is_text and entry or entry[1] .. (last and entry[2] or entry[3]),
+      touched = not is_text and entry.touched or nil, made = not is_text and entry.made or nil}
   end
   local text = table.concat(steps.written(said), '\n')
   local head = {('%s: run it with `incsh FILE`, or go on from it with `incsh -i FILE`'):format(replay.mark)}
-  if text:find 'keep[.(]' then head[2] = "local keep = require 'inc.shell.replay' -- prints values as the prompt does" end
+  local keeps = text:find 'keep[.(]'
+  if keeps then head[2] = "local keep = require 'inc.shell.replay' -- prints values as the prompt does" end
   return table.concat(head, '\n') .. '\n\n' .. text .. '\n'
 end
 
@@ -155,7 +161,7 @@ end
 function Record:folders()
   local core, list = package.loaded['inc.core'], {}
   for _, entry in ipairs(self.entries) do
-    for _, path in ipairs(outs_in(entry[2])) do
+    for _, path in ipairs(outs_in(text_of(entry))) do
       if core.path_kind(path .. '/config.json') then list[#list + 1] = path end
     end
   end

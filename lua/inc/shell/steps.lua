@@ -86,8 +86,8 @@ local function next_step(all, at, n)
   return ''
 end
 
---- Entries as a script says them: what was done to a run stands between "rest at that step" and "go on"; a run
--- knows from its beginning where it will have to rest, so that a slow script does not come too late.
+--- Entries as a script says them: what was done to a run stands between "rest at that step" and "go on"; a
+-- run knows from its beginning where it will have to rest, so that a slow script does not come too late.
 -- @param entries a list of {text =, touched = a list as steps.touched gives it or nil, made = {first, last
 --   run}}
 function steps.written(entries)
@@ -102,7 +102,7 @@ function steps.written(entries)
         behind = ('%s\nkeep.go_on(%d%s)'):format(behind, t.n, next_step(all, at, t.n))
       end
     end
-    for n = e.made[1], e.made[2] do
+    for n = e.made and e.made[1] or 1, e.made and e.made[2] or 0 do
       local where = next_step(all, at, n)
       if where ~= '' then behind = ('%s\nkeep.go_on(%d%s)'):format(behind, n, where) end
     end
