@@ -61,6 +61,8 @@ check('Tab: children of a net, through metatables', function()
   has(s:complete 'net.Mixed_6b.branch7x7_2.', 'conv')
   has(s:complete 'net.Mixed_6b:', 'forward')
   has(s:complete "net:child 'Mixed_7", 'Mixed_7a')
+  has(s:complete 'net[1]:for', 'forward')
+  has(s:complete 'net[1][1].wei', 'weight')
   has(s:complete "net:end_points(x, {'Mixed_6e', 'Mixed_6b.branch_", 'Mixed_6b.branch_pool')
 end)
 

@@ -137,3 +137,31 @@ check('words that go to a file stay in one line', function()
   local r = term.sh([["$INCSH" -e 'inc.note(("word "):rep(60))']])
   term.equal(r.err, ('word '):rep(60) .. '\n')
 end)
+
+-- -- how far it is ----------------------------------------------------------------------------------------
+
+check('what takes long says how far it is, in one line that goes again', function()
+  local t = term.start()
+  t:run('function work(n) local bar <close> = require "inc.shell.screen".progress() ' ..
+    'for i = 1, n do bar:show("work: %d of %d", i, n) os.execute "sleep 0.1" end return "done" end')
+  enter(t, 'work(20)')
+  t:wait '\nwork: 8 of 20'
+  t:wait '\n"done"\ninc>'
+  assert(not t:screen():find 'work: %d', t:screen())
+  enter(t, 'work(2)')
+  t:until_screen(function(s) return select(2, s:gsub('\n"done"', '')) == 2 end, 'the end')
+  local r = term.sh([["$INCSH" -e 'local bar <close> = require "inc.shell.screen".progress()
+    os.execute "sleep 0.6" bar:show("seen") print(1)']])
+  term.equal(r.out .. r.err, '1\n')
+end)
+
+check('the first plan of a net says what it is at; Ctrl-C ends that', function()
+  local t = term.start{env = {'XDG_CACHE_HOME=' .. term.work .. '/no-kernels-yet'}}
+  t:run 'net = models.inception_v3{classes = 5}:eval(); x = inc.zeros{2, 3, 139, 139};'
+  enter(t, 'y = inc.plan(function(a) return net(a) end)(x)')
+  local s = t:wait('\nplanning: kernels are compared, once on this machine: ', 60)
+  assert(s:find 'machine: %d+ of %d%d convolutions$', s)
+  t:key 'C-c'
+  t:wait '\ninterrupted\ninc>'
+  assert(not t:screen():find 'planning', t:screen())
+end)

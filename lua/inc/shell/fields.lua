@@ -73,8 +73,15 @@ local function places(value)
   return list
 end
 
+-- The name of a layer's child at a place.
+local function child_at(value, place)
+  local names = fields.layer(value) and rawget(value, '_children')
+  return type(names) == 'table' and rawget(names, place) or nil
+end
+
 --- Value of a field by raw access, or nil. A part of ours that is loaded when first named is loaded.
 function fields.get(value, key)
+  if math.type(key) == 'integer' then key = child_at(value, key) or key end
   for _, place in ipairs(places(value)) do
     local found = rawget(place, key)
     if found ~= nil and found ~= true then return found end

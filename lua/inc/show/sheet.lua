@@ -14,6 +14,7 @@ local host = require 'inc.host'
 local sheet = {}
 
 local CELL = 26      -- pixels of a picture's side in half blocks
+local LEAST = 18     -- so few, where all then fit the screen
 local THUMB = 192    -- and elsewhere
 local SMALL = 16     -- pictures up to this side are shown with square pixels
 local GAP = 8
@@ -91,10 +92,25 @@ local function blocks_row(row, side, lines)
   if any then lines[#lines + 1] = table.concat(captions, ' ') end
 end
 
--- The sheet in half blocks, for a screen so many characters wide.
-local function as_blocks(list, o, width)
-  local side = math.min(o.size or CELL, width)
-  local columns = math.min(o.columns or #list, math.max(1, (width + 1) // (side + 1)))
+local function columns_in(width, side, o, count)
+  return math.min(o.columns or count, math.max(1, (width + 1) // (side + 1)))
+end
+
+-- The largest side with which all are seen at once, together with a note and the prompt; else the usual one.
+local function side_in_blocks(count, o, width, height)
+  if o.size then return math.min(o.size, width) end
+  for side = CELL, LEAST, -2 do
+    local columns = columns_in(width, side, o, count)
+    local rows = (count + columns - 1) // columns * (side // 2 + 1)
+    if rows + 2 <= height then return side end
+  end
+  return math.min(CELL, width)
+end
+
+-- The sheet in half blocks, for a screen so many characters wide and high.
+local function as_blocks(list, o, width, height)
+  local side = side_in_blocks(#list, o, width, height)
+  local columns = columns_in(width, side, o, #list)
   local lines = {}
   for first = 1, #list, columns do
     blocks_row({table.unpack(list, first, math.min(first + columns - 1, #list))}, side, lines)
@@ -217,7 +233,7 @@ function sheet.show(list, o, note)
   if #list == 0 then args.fail 'show: there are no pictures in it' end
   local kind = not o.file and screen.graphics()
   if kind then io.stdout:write(as_picture(list, o, kind))
-  elseif not o.file and can_blocks() then print(as_blocks(list, o, (require 'inc.host'.size())))
+  elseif not o.file and can_blocks() then print(as_blocks(list, o, host.size()))
   else to_file(list, o, o.file or unnamed()) end
   if note then print(note) end
 end
