@@ -57,8 +57,9 @@ function screen.progress()
   return setmetatable({able = able, shown = '', next = host.now() + LATER}, Progress)
 end
 
+-- The row belongs to it: backspaces would go wrong where the terminal has shown a ^C behind the words.
 local function put(self, text)
-  io.stderr:write(('\b'):rep(#self.shown), text, '\27[K')
+  io.stderr:write('\r', text, '\27[K')
   io.stderr:flush()
   self.shown = text
 end
