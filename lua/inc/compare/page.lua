@@ -144,7 +144,8 @@ end
 
 local function difference_cell(f, r)
   if not r then return cell('base', 0) end
-  local c = cell(text.difference(f.metric, r.seeds.mean), r.seeds.mean)
+  local unit = metric.is_share(f.metric) and ' pt' or ''
+  local c = cell(text.difference(f.metric, r.seeds.mean) .. unit, r.seeds.mean)
   if r.seeds.low then
     c.html = ('%s<small>%s … %s</small>'):format(c.html, text.difference(f.metric, r.seeds.low),
       text.difference(f.metric, r.seeds.high))
@@ -175,9 +176,8 @@ local function put_results(out, c, times)
   local f, up = c.facts, c.facts.metric:find 'loss' and 'up' or nil
   local name = metric.name(f.metric)
   local head = {{'entry', text = true, first = 'up'}, {'final ' .. name, first = up},
-    {metric.is_share(f.metric) and 'difference, points' or 'difference', first = up},
-    {'verdict', text = true, first = 'up'}, {'p', first = 'up'}, {'best', first = up},
-    {'steps to target', first = 'up'}}
+    {'difference', first = up}, {'verdict', text = true, first = 'up'}, {'p', first = 'up'},
+    {'best', first = up}, {'steps to target', first = 'up'}}
   if times then
     head[#head + 1] = {'time to target', first = 'up'}
     head[#head + 1] = {'img/s'}

@@ -74,22 +74,23 @@ local function trained(e)
     or 'failures'):gsub('diverged and counts as failures', 'diverged and count as failures')
 end
 
--- '0.024', and '0.071 after Holm for 3 comparisons, 0.024 alone' where there are several.
-local function corrected(facts, after, alone)
-  local others = #facts.entries - 1
-  if others < 2 then return text.p(after) end
-  local words = ('%s after Holm for %d comparisons'):format(text.p(after), others)
-  return text.p(after) == text.p(alone) and words or ('%s, %s alone'):format(words, text.p(alone))
+-- '0.071, 0.024 alone' where correction changed what is read.
+local function corrected(after, alone)
+  local shown = text.p(after)
+  return shown == text.p(alone) and shown or ('%s, %s alone'):format(shown, text.p(alone))
 end
 
 -- The tests of a difference, and what they lack where there is no claim.
 local function tests_of(facts, r)
-  local seeds = ('paired t over %s, p %s'):format(plural(r.seeds.n, 'seed'),
-    corrected(facts, r.p, r.seeds.p))
-  local both = r.pictures_p and ('%s; McNemar on the same %d pictures, seeds clustered, p %s'):format(seeds,
-    facts.pictures, corrected(facts, r.pictures_holm, r.pictures_p))
-  if r.verdict ~= 'not distinguishable' then return both or seeds end
-  return ('%s; a claim needs %s below %g'):format(both or seeds, both and 'both' or 'p', facts.alpha)
+  local others, both = #facts.entries - 1, r.pictures_p ~= nil
+  local words = ('paired t over %s, p %s'):format(plural(r.seeds.n, 'seed'), corrected(r.p, r.seeds.p))
+  if both then
+    words = ('%s; McNemar on the same %d pictures, seeds clustered, p %s'):format(words, facts.pictures,
+      corrected(r.pictures_holm, r.pictures_p))
+  end
+  if others > 1 then words = ('%s; after Holm for %d comparisons'):format(words, others) end
+  if r.verdict ~= 'not distinguishable' then return words end
+  return ('%s; a claim needs %s below %g'):format(words, both and 'both' or 'p', facts.alpha)
 end
 
 local function named(facts, verdict)

@@ -159,6 +159,10 @@ local function decay_of(self, item)
   return master:cast 'f32'
 end
 
+local function has_kernel(self)
+  return self.fused and self.description.kind.fused and #self.followed == 0
+end
+
 -- h for each parameter; those that agree in everything share one table.
 local function hyperparameters(self)
   local base, made = shared_numbers(self), {}
@@ -170,6 +174,9 @@ local function hyperparameters(self)
     for name, v in pairs(item.overrides or {}) do h[name] = v end
     h.lr = item.lr_scale == 1 and base.lr or base.lr * item.lr_scale
     h.weight_decay = decay_of(self, item)
+    if self.description.kind.decay == 'decoupled' and h.weight_decay ~= 0 and not has_kernel(self) then
+      h._shrink = 1 - h.lr * h.weight_decay -- once for all of its parameters
+    end
     made[key] = strict(self, h)
     return h
   end
@@ -191,14 +198,10 @@ local function ready_items(self)
   return ready, gradients
 end
 
-local function has_kernel(self)
-  return self.fused and self.description.kind.fused and #self.followed == 0
-end
-
 local function add_decay(kind, p, g, h)
   if kind.decay == 'own' or h.weight_decay == 0 then return g end
   if kind.decay == 'gradient' then return g + p * h.weight_decay end
-  p:mul_(1 - h.lr * h.weight_decay)
+  p:mul_(h._shrink)
   return g
 end
 
