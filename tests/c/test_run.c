@@ -153,6 +153,8 @@ TEST(ruined_weights_are_not_saved) {
   while (s.step < 25);
   inc_run_hold(r);
   inc_run_status_get(r, &s);
+  char saved[64];
+  snprintf(saved, sizeof saved, "checkpoints/step-%lld.safetensors", (long long)s.step / 10 * 10);
   ((float *)inc_tensor_data(t.m))[1] = INFINITY;
   inc_run_release(r);
   while (!inc_run_wait(r, 10)) continue;
@@ -160,7 +162,7 @@ TEST(ruined_weights_are_not_saved) {
   inc_run_unref(r);
   CHECK_EQ(s.state, INC_RUN_FAILED);
   CHECK_EQ(s.error.code, INC_ENAN);
-  CHECK(exists(dir, "checkpoints/step-20.safetensors"));
+  CHECK(exists(dir, saved));
   toy_drop(&t);
 }
 

@@ -166,7 +166,7 @@ test('1x1 convolutions of one input are one, and so are their gradients', functi
   check.equal(times(before, '= add%(') - times(after, '= add%('), 1, 'sums of gradients')
 end)
 
-test('1x1 convolutions side by side: with biases, in inference, not where a concat takes the result', function()
+test('1x1 convolutions side by side: biased, in inference, not where a concat takes the result', function()
   local x = batch()
   inc.seed(5)
   local w = {inc.randn{8, 3, 1, 1}, inc.randn{5, 3, 1, 1}, inc.randn{4, 3, 1, 1}, inc.randn{4, 3, 1, 1}}
