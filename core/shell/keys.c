@@ -187,7 +187,8 @@ static int key_down(int count, int key) {
 /* -- Ctrl-R --------------------------------------------------------------------------------------------- */
 
 /* Searching is ours too: readline's incremental search, in the callback interface, calls itself when an arrow ends
-** it and returns into frames that are gone. */
+** it and returns into frames that are gone; its other search (Alt-P, Alt-N, / of vi) takes a paste by a reader that
+** leaves the text without an end. */
 typedef struct search {
   char text[128];
   int n, place; /* place: index in history_list() of what is shown */
@@ -333,6 +334,23 @@ static void bind_in(Keymap map, int smart) {
   bind("\030\005", key_editor, map);
 }
 
+static int key_refuse(int count, int key) {
+  (void)count, (void)key;
+  return refuse();
+}
+
+/* Other keys of readline's own searches; and numbers in front of a command, for which its reader calls itself, too. */
+static void bind_others(void) {
+  Keymap emacs = rl_get_keymap_by_name("emacs"), vi = rl_get_keymap_by_name("vi-command");
+  for (const char *digit = "-0123456789"; *digit; digit++)
+    bind((char[]){'\033', *digit, '\0'}, key_refuse, emacs);
+  bind("\023", key_search, emacs);
+  bind("\033p", key_previous, emacs);
+  bind("\033n", key_next, emacs);
+  bind("/", key_search, vi);
+  bind("?", key_search, vi);
+}
+
 void inc_shell_bind_keys(lua_State *L, int smart) {
   state = L;
   rl_variable_bind("show-all-if-ambiguous", "on");
@@ -342,4 +360,5 @@ void inc_shell_bind_keys(lua_State *L, int smart) {
   rl_initialize(); /* reads the user's inputrc, which wins over these */
   bind_in(rl_get_keymap_by_name("emacs"), smart);
   bind_in(rl_get_keymap_by_name("vi-insert"), smart);
+  bind_others();
 }
