@@ -339,11 +339,13 @@ static int key_refuse(int count, int key) {
   return refuse();
 }
 
-/* Other keys of readline's own searches; and numbers in front of a command, for which its reader calls itself, too. */
+/* Other keys of readline's own searches; numbers in front of a command, for which its reader calls itself, too; and
+** Alt-Enter as some terminals send it, which would change to vi's keys. */
 static void bind_others(void) {
   Keymap emacs = rl_get_keymap_by_name("emacs"), vi = rl_get_keymap_by_name("vi-command");
   for (const char *digit = "-0123456789"; *digit; digit++)
     bind((char[]){'\033', *digit, '\0'}, key_refuse, emacs);
+  bind("\033\n", key_newline, emacs);
   bind("\023", key_search, emacs);
   bind("\033p", key_previous, emacs);
   bind("\033n", key_next, emacs);

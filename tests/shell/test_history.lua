@@ -92,6 +92,21 @@ check('Ctrl-R: older, given up with Ctrl-G, ended by an arrow', function()
   t:until_screen(function(s) return s:find 'inc> find_1 = 10$' end, 'the entry found, changed')
 end)
 
+check("keys of readline's own searches, numbers in front of a command and vi's mode lead nowhere", function()
+  local t = term.start{state = 'others'}
+  t:run 'alpha = 1'
+  t:run 'beta = 2'
+  t:type 'al'
+  t:key 'M-p'
+  t:until_screen(function(s) return s:find 'inc> alpha = 1$' end, 'the entry before that begins so')
+  t:key('C-u', 'M-3')
+  t:type 'x'
+  t:until_screen(function(s) return s:find 'inc> x$' end, 'one x')
+  t:key('Escape', 'C-j')
+  t:type 'y = 7'
+  t:until_screen(function(s) return s:find 'inc> x\ny = 7$' end, 'a second line')
+end)
+
 check('two sessions that write at once lose nothing', function()
   local t, u = term.start{state = 'both'}, term.start{state = 'both'}
   for i = 1, 20 do
