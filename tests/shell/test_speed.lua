@@ -52,7 +52,7 @@ inc.core.run_wait(run.handle, 1)
 end)
 
 -- What stays of an entry is itself: in the history, for save_session, and for the line of a later error.
-local BYTES = 800
+local BYTES = 1200
 
 check('ten thousand entries of every kind leave no memory behind', function()
   run(300, 'leak', os.getenv 'INC_LEAK_ENTRIES' or '10000', tostring(BYTES), term.program, '--no-rc')
