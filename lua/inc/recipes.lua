@@ -47,9 +47,9 @@ end
 -- > recipes.fine_tune{epochs = 3}
 function recipes.fine_tune(changes)
   return recipe('recipes.fine_tune: all layers of a pretrained net, our own numbers', {
-    optimizer = optim.sgd{lr = 0.02, momentum = 0.9, nesterov = true, weight_decay = 1e-4},
+    optimizer = optim.sgd{lr = 0.05, momentum = 0.9, nesterov = true, weight_decay = 5e-4},
     schedule = optim.cosine{warmup = 0.1},
-    batch = 32, epochs = 8, label_smoothing = 0.1, augment = 'light',
+    batch = 32, epochs = 15, label_smoothing = 0.1, augment = 'light', ema = 0.98,
   }, changes)
 end
 

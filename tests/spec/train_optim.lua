@@ -73,6 +73,10 @@ test("schedule-free: validation and best.safetensors see the average", function(
   check.raises(function()
     tiny.run(tiny.net(), make_pictures(3, 14, 48), tmp() .. '/run', {optimizer = optim.schedule_free_sgd{}})
   end, 'train: ema: optim.schedule_free_sgd keeps an average of its own: leave ema out')
+  local o = tiny.options(tiny.net(), make_pictures(3, 14, 48), tmp() .. '/run',
+    {optimizer = optim.schedule_free_sgd{}})
+  o.ema = nil -- the recipe's average gives way
+  check.equal(train(o):wait{quiet = true}:status().state, 'finished')
 end)
 
 test("one of the user's own, with norms in the log", function()

@@ -208,8 +208,10 @@ function settings.read(given)
   o.model, o.model_options = check_model(o.model)
   if o.data == nil then args.fail 'train: expected data: a folder, or what data.folder gives' end
   not_built(o)
+  local averages = o.ema ~= nil
   local usual = from_recipe(o, o.weights ~= nil or o.net ~= nil)
   o.optimizer, o.schedule, o.ema = check_optimizer(o, usual), check_schedule(o.schedule), check_ema(o.ema)
+  if not averages and o.optimizer.kind.average then o.ema = nil end -- the recipe's gives way to its own
   o.freeze, o.classes = check_freeze(o.freeze), check_classes(o.classes)
   check_all(o)
   if o.steps and o.epochs then args.fail 'train: steps and epochs: expected one of them, got both' end
