@@ -166,7 +166,7 @@ function build.size_of(net) return net.preprocess and net.preprocess.size or 299
 
 -- plan = false: the ops run one by one, as they were recorded.
 local as_recorded = {simplify = false, fuse = false, layout = false, alias = false, recompute = false,
-  hoist = false, tile = false, uncast = false, gather = false}
+  hoist = false, tile = false, uncast = false, siblings = false, gather = false}
 
 --- Planned training step: pictures and labels to the loss; the state moves on when it is committed.
 function build.step_plan(net, o, optimizer, average, rng)
