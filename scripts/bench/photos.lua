@@ -7,6 +7,7 @@
 -- momentum, light distortion (random resized crop, flip). Medians of the times from step to step, waiting for
 -- data included; PyTorch with malloc's thresholds raised, as in run.lua.
 
+local measure = dofile 'scripts/bench/measure.lua'
 local folder, python, precision = arg[1], arg[2], arg[3] or 'bf16'
 local steps, workers = math.tointeger(arg[4] or 8), math.tointeger(arg[5] or 1)
 if not (folder and python) then
@@ -14,18 +15,6 @@ if not (folder and python) then
 end
 local BATCH, WARM_UP = 32, 2
 local TUNED = 'MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 '
-
-local function median(t)
-  table.sort(t)
-  return #t % 2 == 1 and t[#t // 2 + 1] or (t[#t // 2] + t[#t // 2 + 1]) / 2
-end
-
-local function output(command)
-  local p = assert(io.popen(command))
-  local text = p:read 'a'
-  p:close()
-  return text
-end
 
 -- Milliseconds from step to step of a run of train, its waiting for data in per cent.
 local function ours()
@@ -41,10 +30,10 @@ local function ours()
 end
 
 local mine, wait = ours()
-local text = output(('%s%s scripts/bench/torch_photos.py %q %s %d %d %d'):format(TUNED, python, folder,
-  precision, BATCH, steps, workers))
+local text = measure.output(('%s%s scripts/bench/torch_photos.py %q %s %d %d %d'):format(TUNED, python,
+  folder, precision, BATCH, steps, workers))
 local theirs = inc.json.decode(text:match '(%b{})%s*$' or error('bench: torch: ' .. text, 0))
-local a, b = median(mine), median(theirs.ms)
+local a, b = measure.quantile(mine, 0.5), measure.quantile(theirs.ms, 0.5)
 print(('train on photos, %s, batch %d, medians of %d steps: incsh %.0f ms (%.2f img/s, %.0f%% waiting), '
   .. '%s %.0f ms (%.2f img/s), speed %.2fx'):format(precision, BATCH, steps, a, BATCH / a * 1e3, wait,
   theirs.program, b, BATCH / b * 1e3, b / a))
