@@ -5,6 +5,7 @@
 ** each further line was rejected for good terminals: what was typed could then no longer be edited.
 */
 #include "base/mem.h"
+#include "base/text.h"
 #include "shell/shell.h"
 #include <readline/history.h>
 #include <readline/readline.h>
@@ -251,14 +252,16 @@ static int key_search(int count, int key) {
 /* -- pasting -------------------------------------------------------------------------------------------- */
 
 /* Collect what the terminal sends up to the mark that ends a paste (or Ctrl-C).  Readline's own reader is not
-** used: it leaves the text without an end when the mark does not come. */
-static int read_paste(luaL_Buffer *b) {
+** used: it leaves the text without an end when the mark does not come.  Nor is a buffer of Lua's: it may call
+** Lua at its end, where Ctrl-C would raise with nobody to catch it. */
+static int read_paste(inc_text *t) {
   static const char mark[] = "\033[201~";
   const size_t n = sizeof mark - 1;
-  for (int c; (c = rl_read_key()) >= 0;) {
-    luaL_addchar(b, (char)c);
-    if (luaL_bufflen(b) >= n && !memcmp(luaL_buffaddr(b) + luaL_bufflen(b) - n, mark, n)) {
-      luaL_buffsub(b, n);
+  for (int c; !t->failed && (c = rl_read_key()) >= 0;) {
+    char byte = (char)c;
+    inc_text_add(t, &byte, 1);
+    if (t->n >= n && !memcmp(t->s + t->n - n, mark, n)) {
+      t->n -= n;
       return 1;
     }
   }
@@ -268,14 +271,11 @@ static int read_paste(luaL_Buffer *b) {
 /* A paste goes in as one piece, after Lua has taken our prompts off. */
 static int key_paste(int count, int key) {
   (void)count, (void)key;
-  luaL_Buffer b;
-  luaL_buffinit(state, &b);
-  int whole = read_paste(&b);
-  luaL_pushresult(&b);
-  if (!whole || !inc_prompt_call(state, "pasted", 1, 1)) {
-    lua_settop(state, lua_gettop(state) - !whole);
-    return refuse();
-  }
+  inc_text t = {0};
+  int whole = read_paste(&t);
+  if (whole) lua_pushlstring(state, t.s, t.n);
+  inc_text_free(&t);
+  if (!whole || !inc_prompt_call(state, "pasted", 1, 1)) return refuse();
   if (lua_isstring(state, -1)) rl_insert_text(lua_tostring(state, -1));
   lua_pop(state, 1);
   return 0;

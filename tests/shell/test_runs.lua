@@ -26,6 +26,11 @@ local function start(changes, options, after)
   return t, out
 end
 
+-- Wait for words, wherever the screen's edge breaks their line.
+local function wait_words(t, words)
+  t:until_screen(function(s) return s:gsub('%s+', ' '):find(words, 1, true) end, words, 30)
+end
+
 local function enter(t, code)
   t:type(code)
   t:key 'Enter'
@@ -130,7 +135,7 @@ check('a run that fails says why, and which it was', function()
   local t, out = start 'lr = 1e30, ema = 0'
   t:type 'half = 1'
   t:wait(('run %s failed: loss is '):format(out), 30)
-  t:wait 'the step was not taken'
+  wait_words(t, 'the step was not taken')
   t:until_screen(function(s) return s:find '\ninc> half = 1$' end, 'what was being typed')
   t:key 'Enter'
   enter(t, 'run:status().state .. half')
@@ -186,10 +191,10 @@ check('two runs at once: the status says which one it shows, and that there is a
       end
     end
     enter(t, 'run:stop();')
-    t:wait('; in ' .. out .. '\n', 30)
+    wait_words(t, '; in ' .. out .. ' ')
     t:until_screen(alone, 'the other one alone', 30)
     enter(t, 'other:stop();')
-    t:wait('; in ' .. out .. '_other\n', 30)
+    wait_words(t, '; in ' .. out .. '_other ')
     t:until_screen(function(s) return not s:find 'eta [%d:]+[^\n]*\ninc>$' end, 'no status')
     t:close()
   end

@@ -178,6 +178,7 @@ options.own = {
   ['run:wait.every'] = 'seconds between two lines',
   ['load.fresh'] = 'names of layers that keep their fresh weights',
   ['load.file'] = 'what weights.read gave, to read a file once',
+  ['load.take'] = "true: the net may keep that file's tensors, nobody else wants them",
   ['report.times'] = 'false leaves out what depends on the clock',
   ['compare.live'] = 'false: print no table while the runs train',
   ['compare.alpha'] = 'how sure a verdict must be: chance of a wrong one',
