@@ -174,7 +174,9 @@ local who_object = setmetatable({}, {__call = prompt.who, __name = 'who',
 --- Print the full stack of the last error.
 -- @name trace
 -- > trace()
-function prompt.trace() screen.print(errors.last and errors.last.trace or 'no error yet') end
+function prompt.trace()
+  screen.print(errors.last and errors.last.trace:gsub('\t', '  ') or 'no error yet')
+end
 
 local function make_globals()
   local timing = require 'inc.shell.timing'
