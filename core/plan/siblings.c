@@ -82,7 +82,7 @@ static void find_family(inc_graph *g, int place, family *f) {
   *f = (family){.g = g, .x = g->ops[g->order[place]].in[0], .wide_weight = -1, .wide_dy = -1};
   add_member(f, g->order[place]);
   for (int i = place + 1; i < g->n_order; i++)
-    if (is_pointwise(g, g->order[i]) && joins(f, g->order[i], place)) add_member(f, g->order[i]);
+    if (joins(f, g->order[i], place) && is_pointwise(g, g->order[i])) add_member(f, g->order[i]);
 }
 
 /* The one op of that kind that reads both values in these places, or -1. */

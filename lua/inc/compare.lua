@@ -183,7 +183,7 @@ end
 -- >   {'adamw', optim.adamw{lr = 3e-4}}}
 local function compare(given)
   local threads = core.threads()
-  local _ <close> = setmetatable({}, {__close = function() core.threads(threads) end})
+  local _ <close> = args.finally(function() core.threads(threads) end)
   return (made(given, threads))
 end
 

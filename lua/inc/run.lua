@@ -205,7 +205,7 @@ end
 --- Run f while the run rests between two steps, so that its net can be read or saved in one piece.
 function methods:held(f, ...)
   core.run_hold(self.handle)
-  local _ <close> = setmetatable({}, {__close = function() core.run_release(self.handle) end})
+  local _ <close> = args.finally(function() core.run_release(self.handle) end)
   return f(...)
 end
 
@@ -313,7 +313,7 @@ end
 
 -- Ctrl-C while a script waits: the run finishes its step and saves before the program ends.
 local function stopping(self)
-  return setmetatable({}, {__close = function(_, err)
+  return args.finally(function(_, err)
     if err == nil or is_prompt() or core.run_over(self.handle) then return end
     core.run_finish(self.handle)
     local s, over = core.run_status(self.handle), core.run_over(self.handle)
@@ -324,7 +324,7 @@ local function stopping(self)
     if s.state == 'failed' then error(s.error, 0) end
     error(('stopped after step %d of %d, saved; go on with: incsh resume %s'):format(s.step, s.steps,
       self.folder), 0)
-  end})
+  end)
 end
 
 local function say(lines)

@@ -15,7 +15,7 @@ if not (data and precision) then
 end
 
 local folder = measure.output('mktemp -d'):match '[^\n]+'
-local _ <close> = setmetatable({}, {__close = function() os.execute(("rm -rf '%s'"):format(folder)) end})
+local _ <close> = inc.args.finally(function() os.execute(("rm -rf '%s'"):format(folder)) end)
 
 local function seconds(name)
   local out = folder .. '/' .. name

@@ -142,7 +142,7 @@ local function quietly(f, ...)
   local program = require 'inc'
   local note = program.note
   program.note = function() end
-  local _ <close> = setmetatable({}, {__close = function() program.note = note end})
+  local _ <close> = args.finally(function() program.note = note end)
   return f(...)
 end
 

@@ -7,6 +7,7 @@
 -- do not. Where memory is short, runs are saved and put away, and turns are longer.
 
 local core = require 'inc.core'
+local args = require 'inc.args'
 local build = require 'inc.train.build'
 
 local rounds = {}
@@ -101,7 +102,7 @@ end
 
 -- Whatever ends the comparison early, runs that are open save and are resumed another time.
 local function saving(arms)
-  return setmetatable({}, {__close = function(_, err)
+  return args.finally(function(_, err)
     if err == nil then return end
     for _, a in ipairs(arms) do
       if a.run then
@@ -109,7 +110,7 @@ local function saving(arms)
         pcall(a.state == 'open' and a.park or a.settle, a, true)
       end
     end
-  end})
+  end)
 end
 
 --- Make all arms' runs, by turns.

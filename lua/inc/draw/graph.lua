@@ -40,9 +40,9 @@ local function in_mode(net, training, f)
   local modes = {}
   for i, entry in ipairs(net:named_modules()) do modes[i] = {entry[2], entry[2].training} end
   net:train(training)
-  local _ <close> = setmetatable({}, {__close = function()
+  local _ <close> = args.finally(function()
     for _, mode in ipairs(modes) do rawset(mode[1], 'training', mode[2]) end
-  end})
+  end)
   return f()
 end
 

@@ -117,7 +117,7 @@ end
 
 -- -- the call -----------------------------------------------------------------------------------------------
 
-local scope = setmetatable({}, {__close = function() core.scope_pop() end})
+local scope = args.finally(function() core.scope_pop() end)
 local watch -- set while summary or end_points look on
 
 local function run(self, x, ...)
@@ -141,7 +141,7 @@ end
 function base.watching(watcher, f, ...)
   local before = watch
   watch = watcher
-  local _ <close> = setmetatable({}, {__close = function() watch = before end})
+  local _ <close> = args.finally(function() watch = before end)
   return f(...)
 end
 
@@ -179,7 +179,7 @@ local loading -- while a file is being loaded: {tensors by name, the set of laye
 function base.expecting(tensors, f, take)
   local layers = {}
   loading = {tensors = tensors, layers = layers, take = take}
-  local _ <close> = setmetatable({}, {__close = function() loading = nil end})
+  local _ <close> = args.finally(function() loading = nil end)
   f()
   return layers
 end
@@ -269,7 +269,7 @@ end
 function base.defaults(options, f)
   check_defaults(options)
   table.insert(default_stack, options)
-  local _ <close> = setmetatable({}, {__close = function() table.remove(default_stack) end})
+  local _ <close> = args.finally(function() table.remove(default_stack) end)
   return f()
 end
 

@@ -91,9 +91,9 @@ local function quietly(self, f)
   local modes = {}
   for i, entry in ipairs(self:named_modules()) do modes[i] = {entry[2], entry[2].training} end
   self:eval()
-  local _ <close> = setmetatable({}, {__close = function()
+  local _ <close> = args.finally(function()
     for _, mode in ipairs(modes) do rawset(mode[1], 'training', mode[2]) end
-  end})
+  end)
   return core.no_grad(f)
 end
 

@@ -96,7 +96,7 @@ end
 function prompt.run(text)
   if is_exit(text) then return true end
   screen.paging = smart
-  local _ <close> = setmetatable({}, {__close = function() screen.paging = false end})
+  local _ <close> = require 'inc.args'.finally(function() screen.paging = false end)
   run_entry(text)
 end
 

@@ -94,9 +94,9 @@ end
 -- Run f with the net's tensors replaced by their averages.
 local function with_averages(average, f)
   local swapped = {}
-  local restore <close> = setmetatable({}, {__close = function()
+  local restore <close> = args.finally(function()
     for _, s in ipairs(swapped) do s.owner._tensor[s.key] = s.tensor end
-  end})
+  end)
   for _, entry in ipairs(average and average.entries or {}) do
     if entry.average then
       swapped[#swapped + 1] = {owner = entry.owner, key = entry.key, tensor = entry.owner._tensor[entry.key]}
@@ -110,10 +110,10 @@ end
 local function in_mode(net, training, precision, f)
   local modes, before = {}, core.precision(precision)
   for i, entry in ipairs(net:named_modules()) do modes[i] = {entry[2], entry[2].training} end
-  local restore <close> = setmetatable({}, {__close = function()
+  local restore <close> = args.finally(function()
     core.precision(before)
     for _, m in ipairs(modes) do rawset(m[1], 'training', m[2]) end
-  end})
+  end)
   net:train(training)
   return f(restore)
 end
@@ -193,7 +193,7 @@ function build.step_plan(net, o, optimizer, average, rng)
   end
   local specs = {pictures_spec(o.batch, build.size_of(net)), {dtype = 'i64', shape = {o.batch}}}
   return in_mode(net, true, o.precision, function()
-    local restore <close> = setmetatable({}, {__close = function() core.rng_use(nil) end})
+    local restore <close> = args.finally(function() core.rng_use(nil) end)
     core.rng_use(rng)
     return trace(step, specs, o.plan == false and as_recorded or {}), restore
   end)

@@ -6,6 +6,7 @@
 -- and not only at those that fail.
 
 local core = require 'inc.core'
+local args = require 'inc.args'
 
 local undo = {}
 
@@ -57,11 +58,11 @@ function undo.after_error(net, with_values)
   local list, values = {}, nil
   for i, entry in ipairs(net and net:named_modules() or {}) do list[i] = remember(entry[2]) end
   if net and with_values then values = values_of(net) end
-  return setmetatable({}, {__close = function(_, err)
+  return args.finally(function(_, err)
     if err == nil then return end
     for _, was in ipairs(list) do put_back(was) end
     if values then write(net, values) end
-  end})
+  end)
 end
 
 return undo
